@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What can go wrong at the edges.
+
+ConnectorError
+├── SiteError                the site file is wrong (every fault listed)
+├── RecordError              a record cannot be read
+│   ├── RecordCorrupt        its checksum or framing is wrong
+│   └── RecordTooNew         it was written by a later version
+├── CameraError              a camera gives nothing usable
+│   ├── CameraUnreachable    no answer, or it stopped answering
+│   ├── CameraUnreadable     it answers, and what comes is no video
+│   └── CodecUnsupported     video of a codec that is not H.264, H.265 or MJPEG
+├── VideoError               packets that do not decode
+├── BrokerError              Kafka refuses or is away
+│   └── BrokerUnavailable    worth trying again
+├── ArchiveError             the archive cannot keep or give
+│   ├── ArchiveFull          no room left on the disk
+│   └── ArchiveCorrupt       a segment is damaged
+├── StoreError               ClickHouse refuses
+│   ├── StoreUnavailable     worth trying again
+│   └── StoreRefused         a statement this secret may not run
+└── SealError                ciphertext that does not open
+    └── KeyUnavailable       the key is destroyed, out of scope or not to be had now
+"""
+
+from __future__ import annotations
+
+
+class ConnectorError(Exception):
+    """Root of every error raised in `connectors`."""
+
+
+class SiteError(ConnectorError):
+    """The site file is wrong; `faults` lists every one of them."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("the site file has %d fault(s):\n  - %s" % (len(faults), "\n  - ".join(faults)))
+        self.faults = faults
+
+
+class RecordError(ConnectorError):
+    """A record cannot be read."""
+
+
+class RecordCorrupt(RecordError):
+    """The record's checksum or framing is wrong."""
+
+
+class RecordTooNew(RecordError):
+    """The record was written by a later version of the software."""
+
+
+class CameraError(ConnectorError):
+    """A camera gives nothing usable."""
+
+
+class CameraUnreachable(CameraError):
+    """No answer, or the camera stopped answering."""
+
+
+class CameraUnreadable(CameraError):
+    """The camera answers, and what comes is no video."""
+
+
+class CodecUnsupported(CameraError):
+    """Video of a codec that is not H.264, H.265 or MJPEG."""
+
+
+class VideoError(ConnectorError):
+    """Packets that do not decode."""
+
+
+class BrokerError(ConnectorError):
+    """Kafka refuses or is away."""
+
+
+class BrokerUnavailable(BrokerError):
+    """The broker does not answer; worth trying again."""
+
+
+class ArchiveError(ConnectorError):
+    """The archive cannot keep or give."""
+
+
+class ArchiveFull(ArchiveError):
+    """No room left on the archive's disk."""
+
+
+class ArchiveCorrupt(ArchiveError):
+    """A segment of the archive is damaged."""
+
+
+class StoreError(ConnectorError):
+    """ClickHouse refuses."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer; worth trying again."""
+
+
+class StoreRefused(StoreError):
+    """A statement that this secret may not run."""
+
+
+class SealError(ConnectorError):
+    """Ciphertext that does not open."""
+
+
+class KeyUnavailable(SealError):
+    """The key is destroyed, out of scope or not to be had now."""

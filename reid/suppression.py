@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""From a YOLO head's raw output to boxes: threshold, then non-maximum suppression."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_CANDIDATES = 3000
+"""Boxes over the threshold that suppression looks at, best first; a street frame has tens of objects."""
+MAX_DETECTIONS = 300
+
+
+def iou_matrix(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of every pair of (n, 4) and (m, 4) xyxy boxes: (n, m)."""
+    low = np.maximum(first[:, None, :2], second[None, :, :2])
+    high = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    inter = np.prod(np.clip(high - low, 0, None), axis=2)
+    area_first = np.prod(first[:, 2:] - first[:, :2], axis=1)
+    area_second = np.prod(second[:, 2:] - second[:, :2], axis=1)
+    union = area_first[:, None] + area_second[None, :] - inter
+    return (inter / np.maximum(union, 1e-9)).astype(np.float32)
+
+
+def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression: indices of the boxes kept, best score first.
+
+    Equal scores keep their given order, so that the answer never depends on the sort's whims.
+    """
+    order = np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]
+    kept: list[int] = []
+    while order.size and len(kept) < MAX_DETECTIONS:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        overlap = iou_matrix(boxes[best : best + 1], boxes[rest])[0]
+        order = rest[overlap <= iou]
+    return np.asarray(kept, dtype=np.intp)
+
+
+def decode(
+    output: NDArray[np.float32], confidence: float, iou: float, class_agnostic: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Read one picture's raw output: boxes (n, 4) xyxy in input pixels, scores (n,), class numbers (n,).
+
+    Args:
+        output: (4 + classes, anchors), centre-size boxes then class scores (YOLO8 to YOLO12 and ours), or
+            (k, 6), rows of x1, y1, x2, y2, score, class (models that suppress by themselves, YOLO10 and YOLO26).
+        confidence: lowest score kept.
+        iou: overlap above which the weaker of two boxes goes.
+        class_agnostic: whether boxes of different classes suppress each other.
+    """
+    if output.shape[1] == 6:
+        rows = output[output[:, 4] > confidence]
+        return rows[:, :4].copy(), rows[:, 4].copy(), rows[:, 5].astype(np.int64)
+    best = output[4:].max(axis=0)
+    candidates = np.flatnonzero(best > confidence)
+    chosen = output[:, candidates]
+    scores = best[candidates]
+    numbers = chosen[4:].argmax(axis=0)
+    half = chosen[2:4] / 2
+    boxes = np.concatenate([chosen[:2] - half, chosen[:2] + half]).T.astype(np.float32, copy=False)
+    # Boxes of different classes are moved far apart, so that one pass suppresses within each class only.
+    spread = boxes if class_agnostic else boxes + (numbers[:, None] * 8192).astype(np.float32)
+    kept = suppress(spread, scores, iou)
+    return boxes[kept], scores[kept], numbers[kept]
