@@ -75,7 +75,7 @@ class CameraSite(_Frozen):
             raise ValueError("start_utc is for file cameras; a stream says its own time")
         if not self.masks_dwellings:
             raise ValueError(
-                "masks_dwellings is not confirmed: set the masks in the camera, then masks_dwellings = true (CSI L251-3)"
+                "masks_dwellings is not confirmed: set the masks in the camera, then write masks_dwellings = true"
             )
         return self
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What a store of passages does. `clickhouse.py` is the real one, `memory_store.py` its twin; one contract tests both."""
+"""What a store of passages does.
+
+`clickhouse.py` is the real one, `memory_store.py` its twin; one contract tests both.
+"""
 
 from __future__ import annotations
 

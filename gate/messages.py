@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What passes between the gate's service and its clients, as JSON. A grant is an opaque id here and carries no authority."""
+"""What passes between the gate's service and its clients, as JSON.
+
+A grant is an opaque id here and carries no authority.
+"""
 
 from __future__ import annotations
 
