@@ -11,7 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from connectors.bounds import Interval
+from connectors.bounds import Interval as Interval
+from reid.passage import COLOURS as COLOURS
+from reid.passage import VEHICLE_CLASSES as VEHICLE_CLASSES
 from reid.passage import Box, Coverage
 
 Role = Literal["administrator", "registrar", "technician", "auditor"]
@@ -168,6 +170,30 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     passage_id: str
     verdict: Literal["accepted", "rejected"]
+
+
+class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of the stack, for operations."""
+
+    name: str
+    state: Literal["running", "starting", "down", "finished"]
+    frames_per_s: float | None = None
+    lag_records: int | None = None
+    detail: str = ""
+
+
+class OperationsStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What operations sees: no passage, no picture. `passage up` writes it to `state/status.json`, the gate serves it."""
+
+    at: datetime | None = None
+    processes: tuple[ProcessStatus, ...] = ()
+    camera_hours_per_hour: float | None = None
+    """Camera-hours indexed per hour of the clock, over the last minutes of indexing."""
+    stage_seconds: dict[str, float] = {}
+    """Seconds spent in each stage since start: decode, motion, detect, track, describe, …"""
+    cameras: dict[str, str] = {}
+    """Name → `recording`, or what is wrong."""
+    disk_free_bytes: int | None = None
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

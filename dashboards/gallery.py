@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Search: describe a vehicle, look at candidates, pick one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboards import investigation, pictures
+from dashboards.coverage import statement
+from dashboards.session import t
+from dashboards.texts import SWATCHES
+from gate.client import GateClient
+from gate.messages import VEHICLE_CLASSES, CameraInfo, GrantInfo, Interval, PassageInfo
+
+PAGE = 24
+COLUMNS = 4
+
+
+def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> None:
+    """Draw the form and the gallery."""
+    st.caption(t("search_help"))
+    labels = {c.name: c.label for c in cameras}
+    with st.form("search", border=True):
+        first, second, third = st.columns([2, 2, 3])
+        classes = first.multiselect(
+            t("type"), VEHICLE_CLASSES, format_func=lambda c: t("class_" + c), placeholder=t("any")
+        )
+        colours = second.multiselect(
+            t("colour"), list(SWATCHES), format_func=lambda c: t("colour_" + c), placeholder=t("any")
+        )
+        chosen = third.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n], placeholder=t("any"))
+        start, end = grant.intervals[0].start, grant.intervals[-1].end
+        fourth, fifth, _ = st.columns([2, 2, 3])
+        written_from = fourth.text_input(t("from"), investigation.local(start))
+        written_to = fifth.text_input(t("to"), investigation.local(end))
+        if st.form_submit_button(t("run_search"), type="primary"):
+            begin = investigation.parse_local(written_from) or start
+            finish = investigation.parse_local(written_to) or end
+            if written_to == investigation.local(end):
+                finish = end  # the page shows whole seconds, the scope may end between two
+            st.session_state["terms"] = (tuple(classes), tuple(colours), tuple(chosen), begin, finish)
+            st.session_state["gallery_page"] = 1
+    terms = st.session_state.get("terms")
+    if terms is None:
+        return
+    classes, colours, chosen, begin, finish = terms
+    if finish <= begin:
+        st.error(f"{t('from')} < {t('to')}")
+        return
+    number = int(st.session_state.get("gallery_page", 1))
+    result = gate.search(
+        grant.id,
+        cameras=chosen or None,
+        interval=Interval(begin, finish),
+        classes=classes,
+        colours=colours,
+        limit=PAGE,
+        offset=(number - 1) * PAGE,
+    )
+    st.subheader(t("found", n=result.total))
+    st.caption(t("candidates_notice"))
+    if not result.passages:
+        st.info(t("found_none"))
+    for row in range(0, len(result.passages), COLUMNS):
+        for column, passage in zip(st.columns(COLUMNS), result.passages[row : row + COLUMNS], strict=False):
+            with column:
+                _card(gate, grant, passage, labels, bool(colours))
+    pages = max(1, -(-result.total // PAGE))
+    if pages > 1:
+        st.number_input(t("page"), 1, pages, key="gallery_page")
+    statement(result.coverage, labels)
+
+
+def _card(gate: GateClient, grant: GrantInfo, passage: PassageInfo, labels: dict[str, str], by_colour: bool) -> None:
+    st.html(
+        pictures.card(
+            gate.picture_url(grant.id, passage.id, 0),
+            f"{t('class_' + passage.vehicle_class)} · {t('colour_' + passage.colour)}",
+            [labels.get(passage.camera, passage.camera), investigation.local(passage.started_at)],
+            SWATCHES[passage.colour],
+            passage.colour_match if by_colour else None,
+        )
+    )
+    left, right = st.columns(2)
+    if left.button(t("follow_this"), key=f"follow-{passage.id}", width="stretch"):
+        st.session_state["query"] = passage.id
+        st.session_state["go_to"] = "follow"
+        st.rerun()
+    if right.button(t("watch_this"), key=f"watch-{passage.id}", width="stretch"):
+        st.session_state["rewind_to"] = (passage.camera, passage.started_at)
+        st.session_state["go_to"] = "rewind"
+        st.rerun()
