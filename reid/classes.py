@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from reid.errors import ModelClassesUnknown
+from reid.passage import VEHICLE_CLASSES
 
-VEHICLE_CLASSES: Final = ("car", "van", "truck", "bus", "motorcycle")
-"""What leaves a detector. `motorcycle` covers every powered two-wheeler."""
+__all__ = ["MODEL_CLASSES", "PERSON_CLASSES", "VEHICLE_CLASSES", "map_classes"]
 
 PERSON_CLASSES: Final = ("bicycle", "pedestrian")
 """What a detector may know in order not to mistake it for a vehicle, and never gives out."""
@@ -36,14 +36,14 @@ _BY_NAME: Final[Mapping[str, str]] = {
 def map_classes(names: Mapping[int, str], extra: Mapping[str, str] | None = None) -> dict[int, str]:
     """Say which of a model's class numbers are vehicles, and of which class of ours.
 
-    Class numbers that are missing from the answer (persons, bicycles, traffic lights…) are not ours and must be dropped.
+    Class numbers that are missing from the answer (persons, bicycles, traffic lights…) are not ours: drop them.
 
     Args:
         names: the model's own class names by output number.
         extra: names of the site's own model → our class; goes before the built-in list.
 
     Raises:
-        ModelClassesUnknown: `extra` names a class that is not ours or that the model lacks, or nothing of the model maps.
+        ModelClassesUnknown: `extra` names a class that is not ours or that the model lacks, or no class maps.
     """
     table = dict(_BY_NAME)
     known = {name.strip().lower() for name in names.values()}

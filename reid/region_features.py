@@ -18,8 +18,8 @@ def find_feature_node(model: Any, stride: int = FEATURE_STRIDE) -> Any | None:
     """Find the output of the last backbone layer at `stride` in an `openvino.Model`, or None.
 
     YOLO graphs go down through a backbone and up again through `Interpolate` nodes. All that feeds the first
-    upsampling is the backbone; of that we take, at the wanted stride, the layer nearest to the upsampling. Names are not looked
-    at, so it works for graphs from any exporter.
+    upsampling is the backbone; of that we take, at the wanted stride, the layer nearest to the upsampling. Names
+    are not looked at, so it works for graphs from any exporter.
     """
     order = model.get_ordered_ops()
     upsample = next((op for op in order if op.get_type_name() in {"Interpolate", "Resize"}), None)
@@ -67,11 +67,16 @@ def pool_regions(features: NDArray[np.float32], boxes: NDArray[np.float32], stri
         return np.zeros((0, channels), dtype=np.float32)
     across = _shares(boxes[:, 0] / stride, boxes[:, 2] / stride, columns)
     down = _shares(boxes[:, 1] / stride, boxes[:, 3] / stride, rows)
-    # (n, rows) · (channels, rows, columns) · (n, columns): two small matrix products instead of n slices.
-    partial = np.tensordot(down, features, axes=([1], [1]))
-    pooled = np.einsum("ncw,nw->nc", partial, across)
+    pooled = np.empty((len(boxes), channels), dtype=np.float32)
+    # Slice by slice: a box covers few cells, and a matrix product's threads would fight with those of inference.
+    for i in range(len(boxes)):
+        ys, xs = np.flatnonzero(down[i]), np.flatnonzero(across[i])
+        part = features[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
+        weights = down[i, ys[0] : ys[-1] + 1, None] * across[i, None, xs[0] : xs[-1] + 1]
+        pooled[i] = (part * weights).sum(axis=(1, 2))
     norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-    return (pooled / np.maximum(norms, 1e-12)).astype(np.float32)
+    unit: NDArray[np.float32] = (pooled / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit
 
 
 def _shares(low: NDArray[np.float32], high: NDArray[np.float32], cells: int) -> NDArray[np.float32]:
@@ -81,4 +86,5 @@ def _shares(low: NDArray[np.float32], high: NDArray[np.float32], cells: int) -> 
     edge = np.arange(cells, dtype=np.float32)
     inside = np.minimum(high[:, None], edge + 1) - np.maximum(low[:, None], edge)
     inside = np.clip(inside, 0, None)
-    return (inside / np.maximum(inside.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    shares: NDArray[np.float32] = (inside / np.maximum(inside.sum(axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    return shares
