@@ -9,6 +9,7 @@ from shapely.geometry import LineString, Polygon
 from shapely.geometry import Point as ShapelyPoint
 from shapely.strtree import STRtree
 
+from infra.rehearsal.errors import NetworkError
 from infra.rehearsal.network import Network, camera_of
 from infra.rehearsal.plan import CameraPlan, PlanFile
 from infra.rehearsal.world import Camera, Ground, Point
@@ -40,7 +41,8 @@ def _mast(site: CameraPlan, at: dict[str, Point], network: Network) -> tuple[Poi
     outward = there.get((site.junction, site.towards))
     inward = there.get((site.towards, site.junction))
     edge = outward or inward
-    assert edge is not None, "the plan's checks let only joined junctions through"
+    if edge is None:
+        raise NetworkError(f"[[camera]] {site.name}: no street joins {site.junction!r} and {site.towards!r}")
     right = site.side == "right"
     lanes = network.net.getEdge(edge.edge_id).getLanes()
     own = outward if right else inward
@@ -80,12 +82,14 @@ def check_cameras(cameras: tuple[Camera, ...], ground: Ground) -> list[str]:
         if tall:
             problems.append(
                 f"{where}: stands inside a house ({camera.at[0]:.1f}, {camera.at[1]:.1f}; the house is "
-                f"{ground.buildings[tall[0]].height_m:.1f} m high, the camera {camera.height_m:g} m); move it to the street"
+                f"{ground.buildings[tall[0]].height_m:.1f} m high, the camera {camera.height_m:g} m); "
+                "move it to the street"
             )
             continue
         if len(road_tree.query(spot, predicate="within")):
             problems.append(
-                f"{where}: its mast stands on the carriageway ({camera.at[0]:.1f}, {camera.at[1]:.1f}); move it to the pavement"
+                f"{where}: its mast stands on the carriageway ({camera.at[0]:.1f}, {camera.at[1]:.1f}); "
+                "move it to the pavement"
             )
         seen = seen_road_m(camera, ground, houses, tree)
         if seen < NEEDED_ROAD_M:

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The body shapes a fleet may use, their sizes, and the paints of each colour name."""
+"""The body shapes a fleet may use, how common they are, and the paints of each colour name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from infra.rehearsal.bodies import MARKS, SIZES
 from infra.rehearsal.world import Kind
+
+
+__all__ = ["BODY_SIZES", "MARKS", "PAINTS", "VAN_SHARE_WHITE", "BodySize"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,32 +23,34 @@ class BodySize:
     weight: float
 
 
-BODY_SIZES: dict[str, BodySize] = {
-    "city_car": BodySize("car", 3.60, 1.63, 1.50, 1.0),
-    "hatch_small": BodySize("car", 4.05, 1.74, 1.46, 2.0),
-    "hatch_compact": BodySize("car", 4.35, 1.80, 1.46, 1.5),
-    "sedan": BodySize("car", 4.70, 1.83, 1.45, 0.8),
-    "estate": BodySize("car", 4.65, 1.82, 1.50, 0.7),
-    "suv_compact": BodySize("car", 4.30, 1.81, 1.62, 1.5),
-    "suv_large": BodySize("car", 4.75, 1.92, 1.72, 0.7),
-    "mpv": BodySize("car", 4.60, 1.83, 1.66, 0.6),
-    "coupe": BodySize("car", 4.40, 1.82, 1.36, 0.3),
-    "pickup": BodySize("car", 5.25, 1.86, 1.80, 0.2),
-    "crossover": BodySize("car", 4.20, 1.79, 1.56, 1.2),
-    "cabriolet_closed": BodySize("car", 4.25, 1.78, 1.38, 0.2),
-    "van_small": BodySize("van", 4.40, 1.83, 1.82, 1.0),
-    "van_large": BodySize("van", 5.60, 2.05, 2.50, 0.8),
-    "minibus": BodySize("van", 5.30, 1.95, 1.98, 0.3),
-    "truck_rigid": BodySize("truck", 8.20, 2.50, 3.40, 1.0),
-    "truck_tipper": BodySize("truck", 7.40, 2.50, 3.00, 0.6),
-    "bus_city": BodySize("bus", 12.0, 2.55, 3.05, 1.0),
-    "coach": BodySize("bus", 12.5, 2.55, 3.45, 0.5),
-    "scooter": BodySize("motorcycle", 1.85, 0.75, 1.65, 1.0),
-    "motorbike": BodySize("motorcycle", 2.15, 0.80, 1.65, 1.0),
-    "bicycle": BodySize("bicycle", 1.75, 0.60, 1.72, 1.0),
-    "pedestrian": BodySize("pedestrian", 0.45, 0.55, 1.74, 1.0),
+_SHAPES: dict[Kind, dict[str, float]] = {
+    "car": {
+        "city_car": 1.0,
+        "hatch_small": 2.0,
+        "hatch_compact": 1.5,
+        "sedan": 0.8,
+        "estate": 0.7,
+        "suv_compact": 1.5,
+        "suv_large": 0.7,
+        "mpv": 0.6,
+        "coupe": 0.3,
+        "pickup": 0.2,
+        "crossover": 1.2,
+        "cabriolet_closed": 0.2,
+    },
+    "van": {"van_small": 1.0, "van_large": 0.8, "minibus": 0.3},
+    "truck": {"truck_rigid": 1.0, "truck_tipper": 0.6},
+    "bus": {"bus_city": 1.0, "coach": 0.5},
+    "motorcycle": {"scooter": 1.0, "motorbike": 1.0},
+    "bicycle": {"bicycle": 1.0},
+    "pedestrian": {"pedestrian": 1.0},
 }
-"""Sizes in metres; two-wheelers include their rider. Every plan's `fleet.bodies` names come from here."""
+"""The shapes of each kind and how common each is inside it."""
+
+BODY_SIZES: dict[str, BodySize] = {
+    name: BodySize(kind, *SIZES[name], weight) for kind, shapes in _SHAPES.items() for name, weight in shapes.items()
+}
+"""Every body shape; two-wheelers include their rider. A plan's `fleet.bodies` names come from here."""
 
 PAINTS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "white": ((238, 239, 238), (228, 229, 226), (244, 243, 238)),
@@ -60,20 +66,6 @@ PAINTS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "pink": ((216, 132, 162), (228, 150, 176)),
 }
 """sRGB paints of each colour name; a vehicle takes one and shifts it by a few levels."""
-
-MARKS: tuple[str, ...] = (
-    "roof_rack",
-    "roof_box",
-    "dent_left",
-    "dent_right",
-    "sticker_rear",
-    "sticker_side",
-    "two_tone",
-    "dirt",
-    "stripe",
-    "spare_wheel",
-)
-"""Details that tell one vehicle from its like; most vehicles have none."""
 
 VAN_SHARE_WHITE = 0.55
 """Share of vans and trucks that are white whatever the cars' colours are."""

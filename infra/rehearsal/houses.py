@@ -92,7 +92,9 @@ def _row(edge: EdgePlan, network: Network, rng: random.Random) -> list[Building]
             back = aside + setback + (0.0 if dense else rng.uniform(0.0, 2.0))
             foot = _footprint(points, run, width, back, depth, side)
             if foot is not None:
-                found.append(Building(foot, round(height, 2), rng.choice(WALLS), rng.choice(ROOFS), rng.random() < 0.75))
+                found.append(
+                    Building(foot, round(height, 2), rng.choice(WALLS), rng.choice(ROOFS), rng.random() < 0.75)
+                )
             run += width + gap
     return found
 

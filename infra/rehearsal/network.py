@@ -6,12 +6,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import itertools
 import math
 import os
-import subprocess  # noqa: S404 - runs netconvert of the eclipse-sumo wheel
+import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as ET  # noqa: S405 - reads and writes only our own files
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -296,13 +297,13 @@ def _parking_strip(points: tuple[Point, ...], width: float, street: str) -> list
 
 def path_length(points: tuple[Point, ...]) -> float:
     """Length of a line in metres."""
-    return sum(math.dist(a, b) for a, b in zip(points, points[1:], strict=False))
+    return sum(math.dist(a, b) for a, b in itertools.pairwise(points))
 
 
 def path_at(points: tuple[Point, ...], distance: float) -> tuple[Point, float]:
     """The point at `distance` metres along a line and the heading there in degrees."""
     left = max(0.0, distance)
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in itertools.pairwise(points):
         step = math.dist(a, b)
         if step > 0 and (left <= step or b == points[-1]):
             share = min(1.0, left / step)
@@ -315,7 +316,7 @@ def path_at(points: tuple[Point, ...], distance: float) -> tuple[Point, float]:
 def path_part(points: tuple[Point, ...], start: float, end: float) -> tuple[Point, ...]:
     """The part of a line between two distances along it."""
     inner, run = [], 0.0
-    for a, b in zip(points, points[1:], strict=False):
+    for a, b in itertools.pairwise(points):
         run += math.dist(a, b)
         if start < run < end:
             inner.append(b)

@@ -27,7 +27,9 @@ def check_plan(plan: PlanFile) -> list[str]:
     if not plan.cameras:
         problems.append("there is no camera; add a [[camera]]")
     names = {c.name for c in plan.cameras}
-    problems += [f"[demo]: `cameras` names {name!r}, which is no camera" for name in plan.demo_cameras if name not in names]
+    problems += [
+        f"[demo]: `cameras` names {name!r}, which is no camera" for name in plan.demo_cameras if name not in names
+    ]
     if plan.demo_target and plan.demo_target not in {s.identity for s in plan.scripted}:
         problems.append(f"[demo]: `target` is {plan.demo_target!r}, which is no [[scripted]] identity")
     return problems
@@ -78,15 +80,23 @@ def _check_streets(plan: PlanFile) -> list[str]:
             if name not in forward and name not in backward:
                 problems.append(f"the streets do not connect: {name!r} cannot be reached from {first!r}")
             elif name not in forward:
-                problems.append(f"the streets do not connect: no way leads from {first!r} to {name!r} (one-way streets)")
+                problems.append(
+                    f"the streets do not connect: no way leads from {first!r} to {name!r} (one-way streets)"
+                )
             elif name not in backward:
-                problems.append(f"the streets do not connect: no way leads from {name!r} to {first!r} (one-way streets)")
+                problems.append(
+                    f"the streets do not connect: no way leads from {name!r} to {first!r} (one-way streets)"
+                )
     for junction in plan.junctions:
         ends = out.get(junction.name, set()) | back.get(junction.name, set())
         if junction.entrance and len(ends) != 1:
-            problems.append(f"[[junction]] {junction.name}: an entrance must end exactly one street, here {len(ends)} meet")
+            problems.append(
+                f"[[junction]] {junction.name}: an entrance must end exactly one street, here {len(ends)} meet"
+            )
         if junction.control == "lights" and len(ends) < 3 and ends:
-            problems.append(f"[[junction]] {junction.name}: has lights but only {len(ends)} streets meet there, needs 3")
+            problems.append(
+                f"[[junction]] {junction.name}: has lights but only {len(ends)} streets meet there, needs 3"
+            )
     return problems
 
 
@@ -111,7 +121,9 @@ def _check_demand(plan: PlanFile) -> list[str]:
             f"{demand.vehicles_per_hour:g}, by_hour {share:g} %): nothing would drive"
         )
     if len(entrances) < 2:
-        problems.append(f"[demand]: traffic needs two entrances or more, {len(entrances)} junctions have `entrance = true`")
+        problems.append(
+            f"[demand]: traffic needs two entrances or more, {len(entrances)} junctions have `entrance = true`"
+        )
     for name in demand.entrances:
         if name not in entrances:
             problems.append(f"[demand.entrances]: {name!r} is no entrance")
@@ -174,9 +186,13 @@ def _check_scripted(plan: PlanFile) -> list[str]:
         if len(trip.via) < 2:
             problems.append(f"{where}: `via` must name two junctions or more")
         problems += [f"{where}: `via` names {name!r}, which is no junction" for name in trip.via if name not in names]
-        problems += [f"{where}: the mark {mark!r} is none of {', '.join(MARKS)}" for mark in trip.marks if mark not in MARKS]
+        problems += [
+            f"{where}: the mark {mark!r} is none of {', '.join(MARKS)}" for mark in trip.marks if mark not in MARKS
+        ]
         if trip.stop_at and trip.stop_at not in names:
             problems.append(f"{where}: `stop_at` is {trip.stop_at!r}, which is no junction")
         if trip.depart_s < -plan.warmup_s:
-            problems.append(f"{where}: departs at {trip.depart_s:g} s, before the warm-up begins at {-plan.warmup_s:g} s")
+            problems.append(
+                f"{where}: departs at {trip.depart_s:g} s, before the warm-up begins at {-plan.warmup_s:g} s"
+            )
     return problems

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import random
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ class StreetGraph:
     def way_by_edges(self, stations: list[str], rng: random.Random | None = None) -> list[str] | None:
         """A way that passes the given edges in order."""
         whole = [stations[0]]
-        for a, b in zip(stations, stations[1:], strict=False):
+        for a, b in itertools.pairwise(stations):
             part = self.way(a, b, rng) or self.way(a, b, rng, turn_back=True)
             if part is None:
                 return None
@@ -109,8 +110,7 @@ class StreetGraph:
         for first in self.leaving.get(names[0], ()):
             way: list[str] | None = [first]
             for name in names[1:]:
-                assert way is not None
-                if self.edges[way[-1]].end == name:
+                if way is None or self.edges[way[-1]].end == name:
                     continue
                 parts = [self.way(way[-1], e) for e in self.arriving.get(name, ())]
                 good = [p for p in parts if p]

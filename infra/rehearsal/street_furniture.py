@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
+from typing import Literal
 
 from shapely.geometry import LineString, Polygon
 from shapely.geometry import Point as ShapelyPoint
@@ -16,6 +18,10 @@ from infra.rehearsal.world import Building, Camera, Furniture, Point
 
 LAMP_EVERY_M = 24.0
 TREE_EVERY_M = 11.0
+FurnitureKind = Literal["tree", "hedge", "bin", "bench", "bollard"]
+SMALL_THINGS: tuple[FurnitureKind, ...] = ("bin", "bin", "bench", "bollard", "bollard", "bollard")
+Put = Callable[[Furniture, float], None]
+Line = tuple[Point, ...]
 
 
 def lay_furniture(
@@ -85,7 +91,7 @@ def _before(camera: Camera, at: Point, clear_m: float) -> bool:
     return abs(off) < camera.hfov_deg / 2 + 6.0
 
 
-def _lamps(rng: random.Random, points, length, kerb, put) -> None:  # type: ignore[no-untyped-def]
+def _lamps(rng: random.Random, points: Line, length: float, kerb: float, put: Put) -> None:
     run = rng.uniform(4.0, 12.0)
     while run < length - 3.0:
         at, heading = path_at(points, run)
@@ -93,7 +99,7 @@ def _lamps(rng: random.Random, points, length, kerb, put) -> None:  # type: igno
         run += LAMP_EVERY_M + rng.uniform(-3.0, 3.0)
 
 
-def _trees(rng: random.Random, edge: EdgePlan, points, length, kerb, put) -> None:  # type: ignore[no-untyped-def]
+def _trees(rng: random.Random, edge: EdgePlan, points: Line, length: float, kerb: float, put: Put) -> None:
     run = PARKING_MARGIN_M + rng.uniform(0.0, 4.0)
     while run < length - PARKING_MARGIN_M:
         at, heading = path_at(points, run)
@@ -105,18 +111,18 @@ def _trees(rng: random.Random, edge: EdgePlan, points, length, kerb, put) -> Non
         run = rng.uniform(0.0, 10.0)
         while run < length:
             at, heading = path_at(points, run)
-            kind = "hedge" if rng.random() < 0.6 else "tree"
+            kind: FurnitureKind = "hedge" if rng.random() < 0.6 else "tree"
             high = round(rng.uniform(1.0, 1.8) if kind == "hedge" else rng.uniform(5.0, 10.0), 2)
             put(Furniture(kind, _aside(at, heading, edge.street.sidewalk_m / 2 + 0.9), heading, high), 14.0)
             run += rng.uniform(2.5, 9.0)
 
 
-def _small(rng: random.Random, points, length, edge: EdgePlan, put) -> None:  # type: ignore[no-untyped-def]
+def _small(rng: random.Random, points: Line, length: float, edge: EdgePlan, put: Put) -> None:
     run = rng.uniform(3.0, 15.0)
     wall = edge.street.sidewalk_m / 2 - 0.3
     while run < length - 4.0:
         at, heading = path_at(points, run)
-        kind = rng.choice(("bin", "bin", "bench", "bollard", "bollard", "bollard"))
+        kind: FurnitureKind = rng.choice(SMALL_THINGS)
         if kind == "bollard":
             for k in range(rng.randint(2, 5)):
                 spot, angle = path_at(points, min(length, run + 1.6 * k))
