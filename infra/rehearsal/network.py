@@ -100,7 +100,7 @@ def _build(
             "--junctions.internal-link-detail", "12",
             "--default.junctions.radius", "4.5",
             "--tls.default-type", "static",
-            "--tls.cycle.time", "50",
+            "--tls.cycle.time", "40",
             "--no-turnarounds.except-deadend", "false",
             "--xml-validation", "never",
         ]  # fmt: skip
