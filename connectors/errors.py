@@ -12,15 +12,19 @@ ConnectorError
 │   └── CodecUnsupported     video of a codec that is not H.264, H.265 or MJPEG
 ├── VideoError               packets that do not decode
 ├── BrokerError              Kafka refuses or is away
-│   └── BrokerUnavailable    worth trying again
+│   ├── BrokerUnavailable    worth trying again
+│   └── OffsetGone           the broker has erased what was to be read next
 ├── ArchiveError             the archive cannot keep or give
 │   ├── ArchiveFull          no room left on the disk
 │   └── ArchiveCorrupt       a segment is damaged
 ├── StoreError               ClickHouse refuses
 │   ├── StoreUnavailable     worth trying again
 │   └── StoreRefused         a statement this secret may not run
-└── SealError                ciphertext that does not open
-    └── KeyUnavailable       the key is destroyed, out of scope or not to be had now
+├── SealError                ciphertext that does not open
+│   └── KeyUnavailable       the key is destroyed, out of scope or not to be had now
+└── OrderError               an order that may not be followed
+    ├── OrderForged          its signature is not the gate's
+    └── OrderExpired         its time is over
 """
 
 from __future__ import annotations
@@ -78,6 +82,17 @@ class BrokerUnavailable(BrokerError):
     """The broker does not answer; worth trying again."""
 
 
+class OffsetGone(BrokerError):
+    """The broker erased records before they were read: reading goes on at `earliest`."""
+
+    def __init__(self, topic: str, partition: int, asked: int, earliest: int) -> None:
+        super().__init__(
+            f"records {asked} to {earliest - 1} of {topic}/{partition} were erased before they were read; "
+            "give the topic a longer retention (kafka.live_hours) or the reader more processes"
+        )
+        self.topic, self.partition, self.asked, self.earliest = topic, partition, asked, earliest
+
+
 class ArchiveError(ConnectorError):
     """The archive cannot keep or give."""
 
@@ -108,3 +123,15 @@ class SealError(ConnectorError):
 
 class KeyUnavailable(SealError):
     """The key is destroyed, out of scope or not to be had now."""
+
+
+class OrderError(ConnectorError):
+    """An order that may not be followed."""
+
+
+class OrderForged(OrderError):
+    """The signature on the order is not the gate's."""
+
+
+class OrderExpired(OrderError):
+    """The order's time is over."""
