@@ -3,6 +3,7 @@
 
 ConnectorError
 ├── SiteError                the site file is wrong (every fault listed)
+├── PartitionError           the map of cameras to partitions cannot be used
 ├── RecordError              a record cannot be read
 │   ├── RecordCorrupt        its checksum or framing is wrong
 │   └── RecordTooNew         it was written by a later version
@@ -40,6 +41,10 @@ class SiteError(ConnectorError):
     def __init__(self, faults: list[str]) -> None:
         super().__init__("the site file has %d fault(s):\n  - %s" % (len(faults), "\n  - ".join(faults)))
         self.faults = faults
+
+
+class PartitionError(ConnectorError):
+    """The map of cameras to partitions cannot be used."""
 
 
 class RecordError(ConnectorError):
