@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import streamlit as st
 
@@ -96,9 +96,7 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
             purpose=purpose,
             cameras=tuple(chosen),
             intervals=(Interval(begin, finish),),
-            expires_at=datetime(expiry.year, expiry.month, expiry.day, 23, 59, tzinfo=investigation.zone()).astimezone(
-                UTC
-            ),
+            expires_at=datetime.combine(expiry, time(23, 59), investigation.zone()).astimezone(UTC),
             document=None if document is None else document.getvalue(),
         )
     except GateError as fault:
