@@ -6,14 +6,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from connectors.bounds import Bounds
 from reid.passage import Coverage, Passage, Track, VehicleLink
+
+CONFUSED: Final[Mapping[str, frozenset[str]]] = {
+    "car": frozenset({"car", "van"}),
+    "van": frozenset({"car", "van", "truck"}),
+    "truck": frozenset({"van", "truck", "bus"}),
+    "bus": frozenset({"truck", "bus"}),
+    "motorcycle": frozenset({"motorcycle"}),
+}
+"""Classes that detectors take for one another from another angle; a trace looks among all of them."""
+
+
+def confused_with(vehicle_class: str) -> frozenset[str]:
+    """The class itself and those it is taken for."""
+    return CONFUSED.get(vehicle_class, frozenset({vehicle_class}))
 
 
 class PassageQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,19 @@
+-- What became of each stretch of each camera's time.
+CREATE TABLE IF NOT EXISTS {{database}}.coverage
+(
+    scope LowCardinality(String),
+    camera LowCardinality(String),
+    started_at DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    ended_at DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    status LowCardinality(String),
+    reason String CODEC(ZSTD(1)),
+    frames UInt32 CODEC(T64, ZSTD(1)),
+    frames_decoded UInt32 CODEC(T64, ZSTD(1)),
+    detector LowCardinality(String)
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY (scope, toDate(started_at))
+ORDER BY (camera, started_at)
+TTL least(toDateTime(started_at) + toIntervalDay({{retention_days}}), addMonths(toDateTime(started_at), 1))
+SETTINGS ttl_only_drop_parts = 1, merge_with_ttl_timeout = 600, old_parts_lifetime = 1,
+    merge_tree_clear_old_parts_interval_seconds = 1;

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The store's three secrets: each in a file that its own process reads, and their hashes for the store."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from connectors.site import Site
+from infra.store_sql_guard import USERS
+
+HASHES = Path("store") / "users.json"
+"""Below the site's secrets: SHA-256 of each user's secret, which is all that the store needs to know."""
+
+
+def secret_path(site: Site, user: str) -> Path:
+    """Where the secret of one user lies."""
+    return site.secrets_dir / user / "store"
+
+
+def make_secrets(site: Site) -> dict[str, Path]:
+    """Make what is missing, keep what is there; user → file. Files are 0600 in folders that are 0700."""
+    paths = {}
+    hashes = {}
+    for user in USERS:
+        path = secret_path(site, user)
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(32))
+        paths[user] = path
+        hashes[user] = secret_hash(path.read_text(encoding="ascii").strip())
+    held = site.secrets_dir / HASHES
+    if not held.exists() or json.loads(held.read_text(encoding="ascii")) != hashes:
+        write_private(held, json.dumps(hashes, indent=1))
+    return paths
+
+
+def read_hashes(site: Site) -> dict[str, str]:
+    """The hashes by user. Raises FileNotFoundError when set-up has not been done."""
+    held: dict[str, str] = json.loads((site.secrets_dir / HASHES).read_text(encoding="ascii"))
+    return held
+
+
+def secret_hash(secret: str) -> str:
+    """SHA-256 in hexadecimal: a secret of 256 random bits needs no slow hash. ClickHouse takes it as `sha256_hash`."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def secret_fits(hashes: Mapping[str, str], user: str, secret: str) -> bool:
+    """Whether the secret is this user's; takes as long for an unknown user."""
+    return hmac.compare_digest(hashes.get(user, "0" * 64), secret_hash(secret))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.parent.chmod(0o700)
+    fresh = path.with_name(path.name + ".new")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
