@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from connectors.broker import TopicSettings
+from connectors.site import Site
 from reid.passage import LIVE
 
 FRAMES_LIVE = "frames.live"
@@ -22,3 +24,13 @@ def passages(scope: str) -> str:
 def dead(scope: str) -> str:
     """Topic of records that could not be used, each with its reason."""
     return f"dead.{scope}"
+
+
+def settings(site: Site, scope: str) -> TopicSettings:
+    """How a scope's topics are made: the live ones age, a requisition's stay until its closure deletes them."""
+    return TopicSettings(
+        partitions=site.kafka.partitions,
+        replication=site.kafka.replication,
+        retention_hours=site.kafka.live_hours if scope == LIVE else None,
+        record_limit_bytes=site.kafka.record_limit_bytes,
+    )

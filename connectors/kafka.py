@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Apache Kafka through kafka-python: assigned partitions, our own offsets, every acknowledgement looked at."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewPartitions
+from kafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+)
+
+from connectors.broker import Message, NotAcknowledged, Outgoing, TopicSettings
+from connectors.errors import BrokerError, BrokerUnavailable, OffsetGone
+from connectors.site import Site
+
+logging.getLogger("kafka").setLevel(logging.ERROR)  # it warns at every attempt; what matters is raised to us
+
+CONNECT_MS = 5_000
+ACKNOWLEDGE_S = 20.0
+"""A record that is not acknowledged after so long counts as not written."""
+FRAME_BYTES = 131_072
+"""What a record may weigh above its value: key, headers and the broker's own framing."""
+
+
+class Kafka:
+    """A Kafka cluster by its bootstrap address. Nothing is opened before it is used."""
+
+    def __init__(self, bootstrap: str, record_limit_bytes: int = 4_000_000) -> None:
+        self._bootstrap = bootstrap
+        self._limit = record_limit_bytes + FRAME_BYTES
+
+    @property
+    def address(self) -> str:
+        """Its bootstrap address."""
+        return self._bootstrap
+
+    def ensure_topic(self, topic: str, settings: TopicSettings) -> None:
+        """Make it, or bring the present one to these settings."""
+        configs = {
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": str(settings.record_limit_bytes + FRAME_BYTES),
+            "retention.ms": str(settings.retention_hours * 3_600_000 if settings.retention_hours else -1),
+        }
+        with self._admin() as admin:
+            present = admin.list_topics()
+            if topic not in present:
+                try:
+                    admin.create_topics(
+                        {
+                            topic: {
+                                "num_partitions": settings.partitions,
+                                "replication_factor": settings.replication,
+                                "configs": configs,
+                            }
+                        },
+                        wait_for_metadata=True,
+                    )
+                    return
+                except TopicAlreadyExistsError:
+                    pass  # another process was faster
+            have = len(admin.describe_topics([topic])[0]["partitions"])
+            if have < settings.partitions:
+                admin.create_partitions({topic: NewPartitions(settings.partitions)})
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete it and wait until it is gone."""
+        with self._admin() as admin:
+            try:
+                admin.delete_topics([topic])
+            except UnknownTopicOrPartitionError:
+                return
+            for _ in range(100):
+                if topic not in admin.list_topics():
+                    return
+                time.sleep(0.05)
+        raise BrokerError(f"topic {topic} is still there 5 s after its deletion")
+
+    def topics(self) -> frozenset[str]:
+        """Names of all topics but Kafka's own."""
+        with self._admin() as admin:
+            return frozenset(t for t in admin.list_topics() if not t.startswith("__"))
+
+    def extent(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Earliest and next offset of each partition."""
+        with self._translated(), self._consumer() as consumer:
+            parts = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
+            if not parts:
+                return {}
+            first, end = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
+            return {t.partition: (first[t], end[t]) for t in parts}
+
+    def reader(self, topic: str, starts: Mapping[int, int | None]) -> _KafkaReader:
+        """A reader from these offsets."""
+        extent = self.extent(topic)
+        missing = sorted(set(starts) - set(extent))
+        if missing:
+            raise BrokerError(f"topic {topic} has no partition {missing}; it has {len(extent)}")
+        with self._translated():
+            consumer = self._new_consumer()
+            return _KafkaReader(consumer, topic, {p: extent[p][0] if o is None else o for p, o in starts.items()})
+
+    def writer(self) -> _KafkaWriter:
+        """A writer."""
+        return _KafkaWriter(self._bootstrap, self._limit)
+
+    def _new_consumer(self) -> KafkaConsumer:
+        return KafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=max(1_048_576, self._limit),
+            fetch_max_wait_ms=100,
+            fetch_max_bytes=max(16_777_216, self._limit),
+            allow_auto_create_topics=False,
+            bootstrap_timeout_ms=CONNECT_MS,
+            request_timeout_ms=10_000,
+            reconnect_backoff_max_ms=2_000,
+            metrics_enabled=False,
+        )
+
+    @contextmanager
+    def _consumer(self) -> Iterator[KafkaConsumer]:
+        consumer = self._new_consumer()
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+    @contextmanager
+    def _admin(self) -> Iterator[KafkaAdminClient]:
+        with self._translated():
+            admin = KafkaAdminClient(
+                bootstrap_servers=self._bootstrap, bootstrap_timeout_ms=CONNECT_MS, request_timeout_ms=10_000
+            )
+            try:
+                yield admin
+            finally:
+                admin.close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaError as fault:
+            raise _ours(fault, self._bootstrap) from fault
+
+
+def site_broker(site: Site) -> Kafka:
+    """The broker that a site file names."""
+    return Kafka(site.kafka.address, site.kafka.record_limit_bytes)
+
+
+def _ours(fault: KafkaError, address: str) -> BrokerError:
+    if getattr(fault, "retriable", False) or type(fault).__name__ in ("NoBrokersAvailable", "KafkaConnectionError"):
+        return BrokerUnavailable(f"Kafka at {address} does not answer ({_text(fault)}): is it started?")
+    return BrokerError(f"Kafka at {address} refuses: {_text(fault)}")
+
+
+def _text(fault: Exception) -> str:
+    return f"{type(fault).__name__}: {fault}".removesuffix(": ")
+
+
+class _KafkaReader:
+    def __init__(self, consumer: KafkaConsumer, topic: str, positions: dict[int, int]) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._positions = positions
+        self._gone: deque[OffsetGone] = deque()
+        self._assign()
+
+    def _assign(self) -> None:
+        parts = {p: TopicPartition(self._topic, p) for p in self._positions}
+        self._consumer.assign(list(parts.values()))
+        for p, part in parts.items():
+            self._consumer.seek(part, self._positions[p])
+
+    def poll(self, most: int) -> list[Message]:
+        if self._gone:
+            raise self._gone.popleft()
+        if not self._positions:
+            return []
+        try:
+            batches = self._consumer.poll(timeout_ms=0, max_records=most)
+        except OffsetOutOfRangeError:
+            self._restart_where_gone()
+            if self._gone:
+                raise self._gone.popleft() from None
+            return []
+        except KafkaError as fault:
+            if getattr(fault, "retriable", False):
+                return []  # the client connects again by itself
+            raise _ours(fault, self._topic) from fault
+        found = []
+        for part, records in batches.items():
+            for r in records:
+                found.append(Message(part.partition, r.offset, (r.key or b"").decode("utf-8", "replace"), r.value))
+            if records:
+                self._positions[part.partition] = records[-1].offset + 1
+        return found
+
+    def _restart_where_gone(self) -> None:
+        """Go on at the earliest record wherever retention overtook us, and remember to say so for each partition."""
+        parts = {p: TopicPartition(self._topic, p) for p in self._positions}
+        first = self._consumer.beginning_offsets(list(parts.values()))
+        end = self._consumer.end_offsets(list(parts.values()))
+        for p, part in parts.items():
+            if not first[part] <= self._positions[p] <= end[part]:
+                self._gone.append(OffsetGone(self._topic, p, self._positions[p], first[part]))
+                self._positions[p] = first[part]
+        self._assign()
+
+    def finish(self, partition: int) -> None:
+        if self._positions.pop(partition, None) is not None:
+            self._assign()
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+class _KafkaWriter:
+    def __init__(self, bootstrap: str, limit: int) -> None:
+        self._bootstrap = bootstrap
+        self._limit = limit
+        self._producer: KafkaProducer | None = None
+
+    def write(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        futures = []
+        try:
+            producer = self._connect()
+            for m in messages:
+                futures.append(
+                    producer.send(topic, m.value, key=m.key.encode(), headers=list(m.headers), partition=m.partition)
+                )
+            producer.flush(timeout=ACKNOWLEDGE_S)
+        except KafkaError as fault:
+            # what was not even sent counts as not acknowledged, unless Kafka refuses it for good
+            self._refuse(fault, topic)
+            self._drop()
+            left = [m for n, m in enumerate(messages) if n >= len(futures) or not futures[n].succeeded()]
+            raise NotAcknowledged(f"Kafka at {self._bootstrap} does not acknowledge ({_text(fault)})", left) from fault
+        left, reason = [], "no answer"
+        for m, future in zip(messages, futures, strict=True):
+            if future.succeeded():
+                continue
+            if future.is_done and future.exception is not None:
+                self._refuse(future.exception, topic)
+                reason = _text(future.exception)
+            left.append(m)
+        if left:
+            self._drop()
+            raise NotAcknowledged(f"Kafka at {self._bootstrap} does not acknowledge ({reason})", left)
+
+    def _refuse(self, fault: Exception, topic: str) -> None:
+        if isinstance(fault, MessageSizeTooLargeError | RecordListTooLargeError):
+            raise BrokerError(
+                f"a record is over the limit of topic {topic} or of this program ({fault}): "
+                "raise kafka.record_limit_bytes"
+            ) from fault
+        if not getattr(fault, "retriable", False) and not isinstance(fault, UnknownTopicOrPartitionError):
+            if type(fault).__name__ in ("NoBrokersAvailable", "Cancelled", "KafkaTimeoutError", "IllegalStateError"):
+                return
+            raise BrokerError(f"Kafka at {self._bootstrap} refuses a record of {topic}: {_text(fault)}") from fault
+
+    def _connect(self) -> KafkaProducer:
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                acks="all",
+                batch_size=900_000,
+                linger_ms=0,
+                max_request_size=self._limit,
+                delivery_timeout_ms=int(ACKNOWLEDGE_S * 1000),
+                request_timeout_ms=10_000,
+                max_block_ms=CONNECT_MS,
+                bootstrap_timeout_ms=CONNECT_MS,
+                reconnect_backoff_max_ms=2_000,
+                allow_auto_create_topics=False,
+                metrics_enabled=False,
+            )
+        return self._producer
+
+    def _drop(self) -> None:
+        """Begin anew with the next write: a producer that failed may hold records it would still send, out of turn."""
+        if self._producer is not None:
+            self._producer.close(timeout=0)
+            self._producer = None
+
+    def close(self) -> None:
+        if self._producer is not None:
+            self._producer.close(timeout=5)
+            self._producer = None

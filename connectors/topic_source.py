@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A Bytewax source over a topic of records: decoded, split GOPs joined, what cannot be used as a value with its reason.
+
+Partition keys are Kafka partition numbers. The snapshot is the offset to read next; with a GOP half read, that of its
+first part, so that a restart reads it whole. Records may thus come twice, never not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+import msgspec
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from connectors.broker import Broker, Message, Reader, until_available
+from connectors.errors import BrokerUnavailable, OffsetGone, RecordError
+from connectors.gop import EndOfInterval, Gop
+from connectors.records import DeadRecord, Joiner, decode_frame
+from connectors.site import utc_now
+
+log = logging.getLogger(__name__)
+
+IDLE = timedelta(milliseconds=20)
+BATCH_BYTES = 8_000_000
+
+Ended = tuple[str, str, str]
+"""Camera, start and end (ISO) of an interval whose EndOfInterval was read."""
+
+
+class Arrived(msgspec.Struct, frozen=True):
+    """A record and where it lay."""
+
+    record: Any
+    """FrameRecord or IndexRecord, as the source's decoder makes them."""
+    partition: int
+    offset: int
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """Records that the broker erased before they were read."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    end_offset: int
+
+
+Item = Arrived | DeadRecord | Erased
+
+
+class Position(TypedDict):
+    """What a partition's snapshot holds."""
+
+    next: int | None
+    ended: list[Ended]
+
+
+def end_key(record: EndOfInterval) -> Ended:
+    """How `until` names an EndOfInterval."""
+    return (record.camera, record.started_at.isoformat(), record.ended_at.isoformat())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSource(FixedPartitionedSource[Item, Position]):
+    """Reads `partitions` of `topic`.
+
+    `until`: partition → the intervals whose EndOfInterval ends it; a partition that is not named there ends at once.
+    None reads on until `stop` says so, which then ends every partition with its position snapshotted.
+    `from_end`: without a snapshot begin at the end of the topic instead of the earliest record.
+    """
+
+    broker: Broker
+    topic: str
+    partitions: Collection[int]
+    stop: Callable[[], bool] = lambda: False
+    decode: Callable[[bytes], Any] = decode_frame
+    until: Mapping[int, Collection[Ended]] | None = None
+    from_end: bool = False
+    batch: int = 32
+    now: Callable[[], datetime] = utc_now
+    _fetchers: list[_Fetcher] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Refuse an empty share, with which Bytewax would end in silence."""
+        if not self.partitions:
+            raise ValueError(f"no partition of {self.topic} to read: check --share and kafka.partitions")
+        object.__setattr__(self, "_fetchers", [])
+
+    def list_parts(self) -> list[str]:
+        """The partitions' numbers."""
+        return [str(p) for p in sorted(self.partitions)]
+
+    def build_part(self, step_id: str, for_part: str, resume_state: Position | None) -> _TopicPartition:
+        """One partition, from its snapshot or the start."""
+        if not self._fetchers:
+            self._fetchers.append(_Fetcher(self))
+        state = resume_state or Position(next=None, ended=[])
+        return _TopicPartition(self, self._fetchers[0], int(for_part), state)
+
+
+class _Fetcher:
+    """One reader for all partitions of a process, handing each its own records."""
+
+    def __init__(self, source: TopicSource) -> None:
+        self._source = source
+        self._reader: Reader | None = None
+        self._starts: dict[int, int | None] = {}
+        self._buffers: dict[int, deque[Message | OffsetGone]] = {}
+        self._open = 0
+
+    def add(self, partition: int, start: int | None) -> None:
+        self._starts[partition] = start
+        self._buffers[partition] = deque()
+        self._open += 1
+
+    def take(self, partition: int) -> Message | OffsetGone | None:
+        buffer = self._buffers[partition]
+        if not buffer:
+            self._poll()
+        return buffer.popleft() if buffer else None
+
+    def _poll(self) -> None:
+        if self._reader is None:
+            self._reader = until_available(self._connect, stop=self._source.stop)
+            if self._reader is None:
+                return
+        try:
+            for message in self._reader.poll(self._source.batch):
+                self._buffers[message.partition].append(message)
+        except OffsetGone as gone:
+            self._buffers[gone.partition].append(gone)
+        except BrokerUnavailable as fault:
+            log.warning("%s; connecting again", fault)
+            self._reader = None
+            for buffer in self._buffers.values():
+                buffer.clear()
+
+    def _connect(self) -> Reader:
+        source = self._source
+        starts = dict(self._starts)
+        if source.from_end and None in starts.values():
+            ends = source.broker.extent(source.topic)
+            starts = {p: ends[p][1] if o is None and p in ends else o for p, o in starts.items()}
+        return source.broker.reader(source.topic, starts)
+
+    def reached(self, partition: int, offset: int) -> None:
+        """A reconnection goes on after this offset."""
+        self._starts[partition] = offset + 1
+
+    def finish(self, partition: int) -> None:
+        self._starts.pop(partition, None)
+        if self._reader is not None:
+            self._reader.finish(partition)
+        self._open -= 1
+        if self._open == 0 and self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+class _TopicPartition(StatefulSourcePartition[Item, Position]):
+    def __init__(self, source: TopicSource, fetcher: _Fetcher, partition: int, state: Position) -> None:
+        self._source = source
+        self._fetcher = fetcher
+        self._partition = partition
+        self._next = state["next"]
+        self._ended = {tuple(e) for e in state["ended"]}
+        self._awaited = None if source.until is None else set(source.until.get(partition, ()))
+        self._joiner = Joiner()
+        self._idle = False
+        self._finished = False
+        fetcher.add(partition, self._next)
+
+    def next_batch(self) -> Iterable[Item]:
+        if self._finished or self._source.stop() or (self._awaited is not None and self._awaited <= self._ended):
+            if not self._finished:
+                self._finished = True
+                self._fetcher.finish(self._partition)
+            raise StopIteration
+        items: list[Item] = []
+        size = 0
+        while len(items) < self._source.batch and size < BATCH_BYTES:
+            message = self._fetcher.take(self._partition)
+            if message is None:
+                break
+            if isinstance(message, OffsetGone):
+                items.append(Erased(message.topic, message.partition, message.asked, message.earliest))
+                self._next = message.earliest
+                continue
+            size += len(message.value)
+            items.extend(self._items(message))
+            self._next = message.offset + 1
+            self._fetcher.reached(self._partition, message.offset)
+            if self._awaited is not None and self._awaited <= self._ended:
+                break
+        self._idle = not items and size == 0
+        return items
+
+    def _items(self, message: Message) -> list[Item]:
+        try:
+            record = self._source.decode(message.value)
+        except RecordError as fault:
+            return [self._dead(message, fault)]
+        if isinstance(record, Gop):
+            whole, lost = self._joiner.add(record, message.offset)
+            items: list[Item] = []
+            if lost is not None:
+                items.append(self._dead(message, RecordError(lost)))
+            if whole is not None:
+                items.append(Arrived(whole, message.partition, message.offset))
+            return items
+        if isinstance(record, EndOfInterval):
+            self._ended.add(end_key(record))
+        return [Arrived(record, message.partition, message.offset)]
+
+    def _dead(self, message: Message, fault: RecordError) -> DeadRecord:
+        return DeadRecord(
+            topic=self._source.topic,
+            partition=message.partition,
+            offset=message.offset,
+            key=message.key,
+            error=type(fault).__name__,
+            reason=str(fault),
+            data=message.value,
+            found_at=self._source.now(),
+        )
+
+    def next_awake(self) -> datetime | None:
+        return self._source.now() + IDLE if self._idle else None
+
+    def snapshot(self) -> Position:
+        oldest = self._joiner.oldest_offset
+        ended: list[Ended] = sorted(self._ended) if self._awaited is not None else []  # type: ignore[arg-type]
+        return Position(next=self._next if oldest is None else oldest, ended=ended)
+
+    def close(self) -> None:
+        if not self._finished:
+            self._finished = True
+            self._fetcher.finish(self._partition)
