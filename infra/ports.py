@@ -47,10 +47,10 @@ def port_fault(port: int, setting: str) -> str | None:
     return f"port {port} on 127.0.0.1 is taken by {holder(port)}: end it, or set another {setting} in the site file"
 
 
-def answers(port: int, timeout_s: float = 0.5) -> bool:
-    """Whether something accepts connections on 127.0.0.1:`port`."""
+def answers(port: int, timeout_s: float = 0.5, host: str = "127.0.0.1") -> bool:
+    """Whether something accepts connections on that port."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout_s):
+        with socket.create_connection((host, port), timeout_s):
             return True
     except OSError:
         return False

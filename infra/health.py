@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Asking a process how it is: its port, a page that must answer, its Prometheus metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from infra.ports import answers
+
+Probe = Callable[[], bool]
+"""Whether a process does its work; never raises, never takes longer than about a second."""
+
+_TIMEOUT_S = 1.5
+
+
+def tcp(port: int) -> Probe:
+    """Healthy when the port accepts connections."""
+    return lambda: answers(port)
+
+
+def http(url: str) -> Probe:
+    """Healthy when the page answers with anything but a server's fault."""
+
+    def ask() -> bool:
+        try:
+            return httpx.get(url, timeout=_TIMEOUT_S, trust_env=False).status_code < 500
+        except httpx.HTTPError:
+            return False
+
+    return ask
+
+
+def always() -> bool:
+    """For a process that has no port: it is healthy while it runs."""
+    return True
+
+
+Labels = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """One reading of a process's metrics: (name, sorted labels) → value."""
+
+    samples: Mapping[tuple[str, Labels], float] = field(default_factory=dict)
+
+    def total(self, name: str, **labels: str) -> float:
+        """Sum of every sample of that name which carries these labels; 0 where there is none."""
+        wanted = set(labels.items())
+        return sum(value for (n, own), value in self.samples.items() if n == name and wanted <= set(own))
+
+    def by(self, name: str, label: str) -> dict[str, float]:
+        """Sums of one metric by one of its labels."""
+        sums: dict[str, float] = {}
+        for (n, own), value in self.samples.items():
+            if n == name:
+                key = dict(own).get(label, "")
+                sums[key] = sums.get(key, 0.0) + value
+        return sums
+
+
+def parse_metrics(text: str) -> Metrics:
+    """Read Prometheus' text format."""
+    return Metrics(
+        {
+            (sample.name, tuple(sorted(sample.labels.items()))): float(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+    )
+
+
+def read_metrics(port: int) -> Metrics | None:
+    """The metrics shown on 127.0.0.1:`port`, or None where nobody answers."""
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=_TIMEOUT_S, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return parse_metrics(answer.text) if answer.status_code == 200 else None
