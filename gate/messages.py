@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from connectors.bounds import Interval as Interval
+from connectors.gop import Seal
 from reid.passage import COLOURS as COLOURS
 from reid.passage import VEHICLE_CLASSES as VEHICLE_CLASSES
 from reid.passage import Box, Coverage
@@ -72,6 +73,11 @@ class RequisitionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One person both registered and opened it, and the auditor has not looked yet."""
     document: str = ""
     """SHA-256 of the scanned document, empty while there is none."""
+    registered_by: str = ""
+    opened_by: str = ""
+    """Names of the persons."""
+    received_at: datetime | None = None
+    amendments: int = 0
 
 
 class IndexProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +178,174 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["accepted", "rejected"]
 
 
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Name, password, and the six digits of the moment or one printed recovery code."""
+
+    login: str
+    password: str
+    code: str
+    kind: Literal["browser", "command"] = "command"
+
+
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a sign-in; `token` is empty for a browser, whose cookie scripts cannot read."""
+
+    who: Whoami
+    token: str = ""
+
+
+class CredentialDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A habilitation, or the prefect's agrément of a municipal operator."""
+
+    kind: Literal["habilitation", "agrement"]
+    reference: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+class PersonDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """A person to be given an account."""
+
+    login: str
+    name: str
+    roles: tuple[Role, ...]
+    password: str
+    municipal: bool = True
+    """A municipal operator needs the prefect's agrément to work on pictures (CSI L132-14-1)."""
+    credentials: tuple[CredentialDraft, ...] = ()
+
+
+class PersonInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A person as the administrator sees them."""
+
+    id: str
+    login: str
+    name: str
+    roles: tuple[Role, ...]
+    municipal: bool
+    credentials: tuple[CredentialDraft, ...]
+    locked: bool = False
+    left: bool = False
+
+
+class PersonMade(msgspec.Struct, frozen=True, kw_only=True):
+    """Shown once, to be printed and handed over: what the person needs to sign in."""
+
+    person: PersonInfo
+    totp_uri: str
+    """For an authenticator: `otpauth://totp/…`; its `secret` parameter is the base32 secret."""
+    recovery_codes: tuple[str, ...]
+
+
+class RequisitionDraft(msgspec.Struct, frozen=True, kw_only=True):
+    """What the registrar types from the paper."""
+
+    reference: str
+    cameras: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    purpose: str
+    expires_at: datetime
+    basis: Basis = "requisition"
+    article: str = ""
+    prosecutor_authorisation: str = ""
+    authority: Authority | None = None
+    authority_name: str = ""
+    inquiry: str = ""
+    offence: str = ""
+    received_at: datetime | None = None
+
+
+class Amendment(msgspec.Struct, frozen=True, kw_only=True):
+    """What a further document adds to a requisition; it never takes away."""
+
+    reference: str
+    cameras: tuple[str, ...] = ()
+    intervals: tuple[Interval, ...] = ()
+    expires_at: datetime | None = None
+
+
+class DraftSent(msgspec.Struct, frozen=True, kw_only=True):
+    """A draft and, when it is at hand, its scanned document."""
+
+    draft: RequisitionDraft
+    document: bytes | None = None
+
+
+class AmendmentSent(msgspec.Struct, frozen=True, kw_only=True):
+    """An amendment and the document that allows it."""
+
+    amendment: Amendment
+    document: bytes
+
+
+class RoomEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody was in the locked room."""
+
+    present: tuple[str, ...]
+    reason: str
+
+
+class GrantRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wants to do under a requisition; narrower than it, or all of it."""
+
+    requisition: str
+    acts: tuple[Act, ...]
+    cameras: tuple[str, ...] = ()
+    """Empty: all of the requisition's."""
+    interval: Interval | None = None
+    """None: all of the requisition's."""
+    directed_by: str = ""
+    """The officer or magistrate who directs, present or by telephone."""
+
+
+class SearchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to look for inside a grant."""
+
+    classes: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    colour_share: float = 0.35
+    cameras: tuple[str, ...] = ()
+    interval: Interval | None = None
+    limit: int = 24
+    offset: int = 0
+
+
+class TraceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The passage whose vehicle is followed, and what a person has said of its steps so far."""
+
+    passage_id: str
+    decisions: tuple[Decision, ...] = ()
+
+
+class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's word on one candidate, kept with the requisition."""
+
+    query: str
+    passage_id: str
+    verdict: Literal["accepted", "rejected"]
+
+
+class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Data keys that `flows.index` needs to open what it indexes."""
+
+    scope: str
+    seals: tuple[Seal, ...]
+
+
+class JournalLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the journal as a person reads it."""
+
+    n: int
+    at: datetime
+    phase: Literal["intent", "outcome", "refusal", "event"]
+    act: str
+    person: str = ""
+    requisition: str = ""
+    purpose: str = ""
+    directed_by: str = ""
+    details: dict[str, object] = {}
+
+
 class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One process of the stack, for operations."""
 
@@ -183,7 +357,7 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationsStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What operations sees: no passage, no picture. `passage up` writes it to `state/status.json`, the gate serves it."""
+    """What operations sees: no passage, no picture. `passage up` writes it to `state/status.json`."""
 
     at: datetime | None = None
     processes: tuple[ProcessStatus, ...] = ()
@@ -201,3 +375,4 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     message: str
+    faults: tuple[str, ...] = ()

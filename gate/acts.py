@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The acts under a grant: each is journalled before it begins and after it ends, and permitted in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+
+from connectors.bounds import Interval
+from connectors.gop import Seal
+from connectors.sealing import open_view
+from gate import coverage, rewind, search, traces
+from gate.database import DecisionRow
+from gate.errors import Invalid, KeyDestroyed, NotFound, Unavailable
+from gate.gate import Gate
+from gate.grants import Permit
+from gate.messages import (
+    CoverageStatement,
+    DecisionRequest,
+    GrantInfo,
+    GrantRequest,
+    PassageInfo,
+    SearchRequest,
+    SearchResult,
+    Trace,
+    TraceRequest,
+)
+from gate.sessions import Live
+
+CHUNK = 256 * 1024
+"""Bytes let out between two readings of the rules."""
+STILL_AROUND = timedelta(seconds=2)
+
+
+class Acts:
+    """What a signed-in technician does with a grant."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self.clips = rewind.Clips(gate.clock)
+
+    def grant(self, live: Live, request: GrantRequest) -> GrantInfo:
+        """Give a grant under a requisition."""
+        gate = self._gate
+        because = gate.because(live, requisition=request.requisition, directed_by=request.directed_by)
+        with gate.journal.act("grant", because, _spoken(request)) as outcome:
+            info = gate.grants.issue(live, request)
+            outcome.note(cameras=list(info.cameras), intervals=_texts(info.intervals))
+            return info
+
+    def search(self, live: Live, grant: str, request: SearchRequest) -> SearchResult:
+        """Passages inside the grant that fit a description."""
+        gate = self._gate
+        with gate.journal.act("search", gate.grants.because(live, grant), _spoken(request)) as outcome:
+            permit = gate.grants.permit(live, grant, "search", request.cameras, request.interval)
+            result = search.search(gate.store, self._recorded(permit), permit, request)
+            gate.grants.still(permit)
+            outcome.note(total=result.total, ids=[p.id for p in result.passages])
+            return result
+
+    def passage(self, live: Live, grant: str, passage_id: str) -> PassageInfo:
+        """One passage inside the grant."""
+        gate = self._gate
+        with gate.journal.act("passage", gate.grants.because(live, grant), {"passage": passage_id[:80]}):
+            permit = gate.grants.permit(live, grant, "search")
+            return search.info(search.passage(gate.store, permit, passage_id))
+
+    def picture(self, live: Live, grant: str, passage_id: str, number: int) -> bytes:
+        """One of a passage's best views, as JPEG."""
+        gate = self._gate
+        details = {"passage": passage_id[:80], "view": number}
+        with gate.journal.act("picture", gate.grants.because(live, grant), details) as outcome:
+            permit = gate.grants.permit(live, grant, "picture")
+            data = self.view(permit, passage_id, number)
+            gate.grants.still(permit)
+            outcome.note(bytes=len(data))
+            return data
+
+    def view(self, permit: Permit, passage_id: str, number: int) -> bytes:
+        """The view itself, opened in memory, for a permit already given."""
+        gate = self._gate
+        row = search.passage(gate.store, permit, passage_id)
+        if not 0 <= number < len(row.passage.views):
+            raise NotFound(f"this passage has {len(row.passage.views)} pictures")
+        view = row.passage.views[number]
+        if not any(i.holds(view.at) for i in permit.bounds.intervals):
+            raise NotFound("this picture lies outside the grant")
+        data = view.jpeg or gate.archive.get_view(view.reference)
+        if not view.sealed:
+            return data
+        seal = msgspec.msgpack.decode(view.sealed, type=Seal)
+        try:
+            return open_view(data, seal, gate.keys.data_key(seal, permit.bounds.scope), view.reference)
+        except Exception as fault:
+            raise KeyDestroyed("this picture does not open: its key is destroyed or it was changed") from fault
+
+    def still(self, live: Live, grant: str, camera: str, at: datetime) -> tuple[datetime, bytes]:
+        """The recorded picture nearest to a moment, with its own time."""
+        gate = self._gate
+        details = {"camera": camera[:80], "at": at.isoformat()}
+        with gate.journal.act("still", gate.grants.because(live, grant), details) as outcome:
+            permit = gate.grants.permit(live, grant, "picture", [camera], Interval(at, at + timedelta(microseconds=1)))
+            # The picture asked for may be a little before or after: the whole grant bounds the search for it.
+            wide = gate.grants.around(permit, at, STILL_AROUND)
+            moment, data = rewind.still(gate.footage, wide, at)
+            gate.grants.still(permit)
+            outcome.note(shown=moment.isoformat(), bytes=len(data))
+            return moment, data
+
+    def video(self, live: Live, grant: str, act: str, camera: str, interval: Interval) -> tuple[Permit, bytes]:
+        """A clip for the player or to save; the ranges that a player asks for later are one act with the first."""
+        gate = self._gate
+        kind = "rewind" if act == "rewind" else "video"
+        details = {"camera": camera[:80], "interval": _texts([interval])[0]}
+        because = gate.grants.because(live, grant)
+        try:
+            permit = gate.grants.permit(live, grant, kind, [camera], interval)
+            held = self.clips.get(permit) if kind == "video" else None
+        except Exception:
+            permit, held = None, None
+        if permit is not None and held is not None:
+            return permit, held
+        with gate.journal.act(kind, because, details) as outcome:
+            permit = gate.grants.permit(live, grant, kind, [camera], interval)
+            data = rewind.clip(gate.footage, permit, gate.grants.still)
+            outcome.note(bytes=len(data))
+            self.clips.put(permit, data)
+            return permit, data
+
+    def stream(self, permit: Permit, data: bytes, start: int, end: int) -> Iterator[bytes]:
+        """Bytes `[start, end)` of a clip; stops, without another byte, once the rules forbid it."""
+        pieces = (data[at : min(at + CHUNK, end)] for at in range(start, end, CHUNK))
+        return self._gate.grants.guarded(permit, pieces)
+
+    def coverage(
+        self, live: Live, grant: str, interval: Interval | None, cameras: tuple[str, ...]
+    ) -> CoverageStatement:
+        """What of the grant, or of a part of it, is recorded and indexed."""
+        gate = self._gate
+        with gate.journal.act("coverage", gate.grants.because(live, grant)):
+            permit = gate.grants.permit(live, grant, "rewind", cameras, interval)
+            indexed = gate.store if "search" in permit.grant.acts else None
+            return coverage.statement(permit.bounds, self._recorded(permit), indexed)
+
+    def trace(self, live: Live, grant: str, request: TraceRequest) -> Trace:
+        """The most probable path of one passage's vehicle inside the grant."""
+        gate = self._gate
+        with gate.journal.act("trace", gate.grants.because(live, grant), _spoken(request)) as outcome:
+            permit = gate.grants.permit(live, grant, "trace")
+            decided = {
+                **self._decided(permit, request.passage_id),
+                **{d.passage_id: d.verdict for d in request.decisions},
+            }
+            result = traces.trace(gate.store, self._recorded(permit), permit, request.passage_id, decided)
+            gate.grants.still(permit)
+            outcome.note(steps=[s.passage.id for s in result.steps])
+            return result
+
+    def decide(self, live: Live, grant: str, request: DecisionRequest) -> None:
+        """Keep a person's word on one candidate."""
+        gate = self._gate
+        with gate.journal.act("decide", gate.grants.because(live, grant), _spoken(request)):
+            if request.verdict not in ("accepted", "rejected"):
+                raise Invalid("verdict: accepted or rejected")
+            permit = gate.grants.permit(live, grant, "trace")
+            for identifier in {request.query, request.passage_id}:
+                search.passage(gate.store, permit, identifier)
+            with gate.database.write() as s:
+                s.add(
+                    DecisionRow(
+                        requisition=permit.grant.basis.id,
+                        query=request.query,
+                        passage=request.passage_id,
+                        verdict=request.verdict,
+                        person=live.person.id,
+                        at=gate.clock(),
+                    )
+                )
+
+    def _decided(self, permit: Permit, query: str) -> dict[str, str]:
+        with self._gate.database.read() as s:
+            rows = (
+                s.query(DecisionRow)
+                .filter(DecisionRow.requisition == permit.grant.basis.id, DecisionRow.query == query)
+                .order_by(DecisionRow.id)
+            )
+            return {row.passage: row.verdict for row in rows}
+
+    def _recorded(self, permit: Permit) -> coverage.Recorded:
+        footage = self._gate.footage
+        return lambda camera, interval: footage.recorded(permit.bounds, camera, interval)
+
+
+def _spoken(request: msgspec.Struct) -> dict[str, object]:
+    """The words of a request for the journal, each kept short."""
+    words = msgspec.to_builtins(request)
+    if len(msgspec.json.encode(words)) > 20_000:
+        raise Unavailable("the request is too long to be journalled: ask for less at once")
+    return dict(words)
+
+
+def _texts(intervals: tuple[Interval, ...] | list[Interval]) -> list[str]:
+    return [f"{i.start.isoformat()}/{i.end.isoformat()}" for i in intervals]

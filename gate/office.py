@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The office side: signing in, people, requisitions, the journal and the register. No picture passes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from gate.access import Duty, duty
+from gate.closure import begin_closure
+from gate.errors import SignInRefused
+from gate.gate import Gate
+from gate.journal import Because
+from gate.messages import (
+    Amendment,
+    CameraInfo,
+    CredentialDraft,
+    IndexProgress,
+    JournalLine,
+    PersonDraft,
+    PersonInfo,
+    PersonMade,
+    RequisitionDraft,
+    RequisitionInfo,
+    Role,
+    SignIn,
+    Whoami,
+)
+from gate.opening import begin_work
+from gate.requisitions import Opened
+from gate.sessions import Live
+
+JOURNAL_PAGE = 500
+
+
+class Office:
+    """What a signed-in person does at the desk, according to their duties."""
+
+    def __init__(self, gate: Gate, on_closure: Callable[[], None] = lambda: None) -> None:
+        self._gate = gate
+        self._on_closure = on_closure
+
+    def sign_in(self, request: SignIn) -> tuple[str, Live, Whoami]:
+        """Check a person and begin a session."""
+        gate = self._gate
+        details = {"login": request.login[:40], "kind": request.kind}
+        try:
+            person = gate.people.check_sign_in(request.login, request.password, request.code)
+        except SignInRefused as refusal:
+            gate.journal.append("refusal", "sign_in", Because(), {**details, "why": str(refusal)})
+            raise
+        # No journal write, no act: the session begins after the entry is on the disk.
+        gate.journal.append("event", "sign_in", Because(person.name, person.id), details)
+        token, live = gate.sessions.begin(person, request.kind)
+        return token, live, self.whoami(live)
+
+    def sign_out(self, live: Live) -> None:
+        """End the session."""
+        self._gate.sessions.end(live.id)
+        self._gate.journal.append("event", "sign_out", self._gate.because(live))
+
+    def whoami(self, live: Live) -> Whoami:
+        """The signed-in person, with what lapses soon."""
+        gate = self._gate
+        warnings = gate.people.warnings(live.person, gate.clock())
+        if gate.clock_guard.suspect:
+            warnings += (f"{gate.clock_guard.suspect}: an administrator must confirm the clock",)
+        return Whoami(
+            person=live.person.id,
+            name=live.person.name,
+            roles=tuple(sorted(live.person.roles)),
+            warnings=warnings,
+            expires_at=live.ends_at,
+        )
+
+    def cameras(self) -> tuple[CameraInfo, ...]:
+        """Where cameras stand; never what they saw, never their address."""
+        site = self._gate.site
+        return tuple(
+            CameraInfo(
+                name=c.name,
+                label=c.label,
+                place=c.place,
+                position_m=c.position_m,
+                position_wgs84=c.position_wgs84,
+                heading_deg=c.heading_deg,
+                indexing=site.mode(c),
+                group=c.group,
+            )
+            for c in site.cameras
+        )
+
+    # Requisitions
+
+    def requisitions(self, live: Live) -> tuple[RequisitionInfo, ...]:
+        """The register: for registrars, technicians and auditors."""
+        self._may(live, "read_register", "requisition.list")
+        return tuple(self._gate.requisitions.all())
+
+    def requisition(self, live: Live, identifier: str) -> RequisitionInfo:
+        """One line of the register."""
+        self._may(live, "read_register", "requisition.get", identifier)
+        return self._gate.requisitions.info(identifier)
+
+    def draft(self, live: Live, draft: RequisitionDraft, document: bytes | None) -> RequisitionInfo:
+        """Register a draft, with its scanned document when it is at hand."""
+        gate = self._gate
+        words = msgspec.to_builtins(draft)
+        with gate.journal.act("requisition.draft", gate.because(live, purpose=draft.purpose[:500]), words) as outcome:
+            duty(live.person, "register", gate.clock())
+            info = gate.requisitions.draft(draft, live.person)
+            if document is not None:
+                info = gate.requisitions.attach(info.id, document)
+            outcome.note(requisition=info.id, document=info.document)
+            return info
+
+    def attach(self, live: Live, identifier: str, document: bytes) -> RequisitionInfo:
+        """Attach the scanned document to a draft."""
+        gate = self._gate
+        with gate.journal.act("requisition.attach", gate.because(live, requisition=identifier)) as outcome:
+            duty(live.person, "register", gate.clock())
+            info = gate.requisitions.attach(identifier, document)
+            outcome.note(document=info.document)
+            return info
+
+    def open(self, live: Live, identifier: str) -> RequisitionInfo:
+        """Put a requisition in force: its evidence is secured, its cameras and hours are replayed and indexed."""
+        gate = self._gate
+        with gate.journal.act("requisition.open", gate.because(live, requisition=identifier)) as outcome:
+            duty(live.person, "open", gate.clock())
+            others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
+            opened = gate.requisitions.open(identifier, live.person, others)
+            outcome.note(order=opened.order, review_due=opened.review_due)
+            self._begin(opened)
+        gate.journal.sign_head()
+        return gate.requisitions.info(identifier)
+
+    def amend(self, live: Live, identifier: str, amendment: Amendment, document: bytes) -> RequisitionInfo:
+        """Widen an open requisition on a further document."""
+        gate = self._gate
+        words = msgspec.to_builtins(amendment)
+        with gate.journal.act("requisition.amend", gate.because(live, requisition=identifier), words) as outcome:
+            duty(live.person, "open", gate.clock())
+            opened = gate.requisitions.amend(identifier, amendment, document, live.person)
+            outcome.note(orders=[o.order for o in opened])
+            for order in opened:
+                self._begin(order)
+        return gate.requisitions.info(identifier)
+
+    def close(self, live: Live, identifier: str) -> RequisitionInfo:
+        """End a requisition: its grants end now, its copies and its index are erased."""
+        gate = self._gate
+        with gate.journal.act("requisition.close", gate.because(live, requisition=identifier)):
+            duty(live.person, "close", gate.clock())
+            info = gate.requisitions.close(identifier, live.person)
+            self._on_closure()
+            begin_closure(gate, identifier)
+        gate.journal.sign_head()
+        return info
+
+    def review(self, live: Live, identifier: str) -> RequisitionInfo:
+        """The auditor has looked at a requisition that one person both registered and opened."""
+        gate = self._gate
+        with gate.journal.act("requisition.review", gate.because(live, requisition=identifier)):
+            duty(live.person, "review", gate.clock())
+            return gate.requisitions.review(identifier, live.person)
+
+    def progress(self, live: Live, identifier: str) -> IndexProgress:
+        """How far securing, replay and indexing have come."""
+        self._may(live, "read_register", "requisition.progress", identifier)
+        gate = self._gate
+        gate.requisitions.info(identifier)
+        return gate.orders.progress(identifier, gate.requisitions.orders(identifier))
+
+    # People
+
+    def people(self, live: Live) -> tuple[PersonInfo, ...]:
+        """Every account."""
+        self._may(live, "keep_people", "people.list")
+        return tuple(self._gate.people.all())
+
+    def make_person(self, live: Live, draft: PersonDraft) -> PersonMade:
+        """Give a person an account."""
+        words = {"login": draft.login, "name": draft.name, "roles": list(draft.roles)}
+        return self._people_act(live, "people.make", words, lambda: self._gate.people.make(draft))
+
+    def add_credential(self, live: Live, person: str, credential: CredentialDraft) -> PersonInfo:
+        """Register a habilitation or an agrément."""
+        words = {"of": person, **msgspec.to_builtins(credential)}
+        people = self._gate.people
+        return self._people_act(live, "people.credential", words, lambda: people.add_credential(person, credential))
+
+    def withdraw_credential(
+        self, live: Live, person: str, kind: Literal["habilitation", "agrement"], reference: str
+    ) -> PersonInfo:
+        """End a habilitation or an agrément now."""
+        words = {"of": person, "kind": kind, "reference": reference}
+        people = self._gate.people
+        return self._people_act(
+            live, "people.withdraw", words, lambda: people.withdraw_credentials(person, kind, reference)
+        )
+
+    def set_roles(self, live: Live, person: str, roles: tuple[Role, ...]) -> PersonInfo:
+        """Change what a person does."""
+        words = {"of": person, "roles": list(roles)}
+        return self._people_act(live, "people.roles", words, lambda: self._gate.people.set_roles(person, roles))
+
+    def leave(self, live: Live, person: str) -> PersonInfo:
+        """Close an account."""
+        return self._people_act(live, "people.leave", {"of": person}, lambda: self._gate.people.leave(person))
+
+    # The journal, for the auditor
+
+    def journal(self, live: Live, requisition: str, person: str, limit: int) -> tuple[JournalLine, ...]:
+        """The newest entries, of one requisition or one person where named."""
+        self._may(live, "read_journal", "journal.read", requisition)
+        lines: list[JournalLine] = []
+        for entry in self._gate.journal.entries(newest_first=True):
+            if requisition and entry.get("requisition") != requisition:
+                continue
+            if person and person not in (entry.get("person"), entry.get("person_id")):
+                continue
+            lines.append(line_of(entry))
+            if len(lines) >= min(max(limit, 1), JOURNAL_PAGE):
+                break
+        return tuple(lines)
+
+    def room_entry(self, live: Live, present: tuple[str, ...], reason: str) -> None:
+        """Entry of the locked room, written by hand: who was present and why."""
+        details = {"present": list(present), "reason": reason}
+        self._may(live, "read_register", "room")
+        self._gate.journal.append("event", "room", self._gate.because(live), details)
+
+    def confirm_clock(self, live: Live) -> None:
+        """The administrator says that the clock is right; destruction resumes."""
+        gate = self._gate
+        with gate.journal.act("clock.confirm", gate.because(live), {"suspect": gate.clock_guard.suspect}):
+            duty(live.person, "confirm_clock", gate.clock())
+            gate.clock_guard.confirm()
+
+    def _begin(self, opened: Opened) -> None:
+        begin_work(self._gate, opened)
+
+    def _people_act(self, live: Live, act: str, words: dict[str, Any], do: Callable[[], Any]) -> Any:
+        gate = self._gate
+        with gate.journal.act(act, gate.because(live), words):
+            duty(live.person, "keep_people", gate.clock())
+            return do()
+
+    def _may(self, live: Live, what: Duty, act: str, requisition: str = "") -> None:
+        """Let the person look at the office's own papers; a refusal is journalled, a look is not."""
+        gate = self._gate
+        try:
+            duty(live.person, what, gate.clock())
+        except Exception as refusal:
+            because = gate.because(live, requisition=requisition)
+            gate.journal.append("refusal", act, because, {"why": str(refusal)})
+            raise
+
+
+def line_of(entry: dict[str, Any]) -> JournalLine:
+    """A journal entry as a person reads it."""
+    return JournalLine(
+        n=entry["n"],
+        at=datetime.fromisoformat(entry["at"]),
+        phase=entry["phase"],
+        act=entry["act"],
+        person=entry.get("person", ""),
+        requisition=entry.get("reference", "") or entry.get("requisition", ""),
+        purpose=entry.get("purpose", ""),
+        directed_by=entry.get("directed_by", ""),
+        details=entry.get("details", {}),
+    )

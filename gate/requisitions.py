@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Requisitions and the other legal bases: drafted, checked, opened, widened by amendment only, closed or expired."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from connectors.bounds import Interval
+from connectors.site import Site
+from gate.access import ACTS, LONGEST, LegalBasis, Person, covered, may_open
+from gate.database import AmendmentRow, Database, GrantRow, OrderRow, PersonRow, RequisitionRow
+from gate.errors import Conflict, DutyRefused, Invalid, NotFound
+from gate.messages import Amendment, Authority, Basis, RequisitionDraft, RequisitionInfo, State
+from gate.secrets import Vault, write_private
+
+LONGEST_LIFE = timedelta(days=3 * 365)
+"""A requisition's work is erased three years after at most (CPP 230-22 by analogy)."""
+ARTICLES: dict[str, frozenset[Authority]] = {
+    "60-1": frozenset({"prosecutor", "opj", "apj_under_opj"}),
+    "77-1-1": frozenset({"prosecutor", "opj", "apj_under_opj"}),
+    "99-3": frozenset({"investigating_judge", "opj"}),
+}
+"""Who may requisition under which article of the code of criminal procedure."""
+DOCUMENT_LARGEST = 25_000_000
+_STARTS = (b"%PDF-", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening or amending a requisition asks to be copied and replayed."""
+
+    requisition: str
+    order: str
+    cameras: tuple[str, ...]
+    intervals: tuple[Interval, ...]
+    expires_at: datetime
+    review_due: bool = False
+
+
+class Requisitions:
+    """The register of requisitions."""
+
+    def __init__(
+        self,
+        database: Database,
+        site: Site,
+        clock: Callable[[], datetime],
+        not_before: Callable[[], datetime],
+        vault: Vault,
+        documents: Path,
+    ) -> None:
+        self._database = database
+        self._site = site
+        self._clock = clock
+        self._not_before = not_before
+        self._vault = vault
+        self._documents = documents
+
+    def draft(self, draft: RequisitionDraft, by: Person) -> RequisitionInfo:
+        """Register a draft; Invalid with every fault when it does not hold together."""
+        now = self._clock()
+        faults = self.faults(draft, now)
+        if faults:
+            raise Invalid(*faults)
+        identifier = "r" + secrets.token_hex(10)
+        with self._database.write() as s:
+            same = select(RequisitionRow.id).where(
+                RequisitionRow.reference == draft.reference.strip(), RequisitionRow.state != "closed"
+            )
+            if s.scalar(same) is not None:
+                raise Conflict(f"{draft.reference} is already registered: amend it, or close it first")
+            row = RequisitionRow(
+                id=identifier,
+                reference=draft.reference.strip(),
+                basis=draft.basis,
+                article=draft.article,
+                prosecutor_authorisation=draft.prosecutor_authorisation.strip(),
+                authority=draft.authority,
+                authority_name=draft.authority_name.strip(),
+                inquiry=draft.inquiry.strip(),
+                offence=draft.offence.strip(),
+                cameras=sorted(set(draft.cameras)),
+                intervals=written(draft.intervals),
+                purpose=draft.purpose.strip(),
+                expires_at=draft.expires_at,
+                state="draft",
+                received_at=draft.received_at,
+                registered_by=by.id,
+                registered_at=now,
+            )
+            s.add(row)
+            s.flush()
+            return self._info(s, row)
+
+    def attach(self, requisition: str, data: bytes) -> RequisitionInfo:
+        """Keep the scanned document of a draft, sealed, under its SHA-256."""
+        sha256 = self._keep_document(data)
+        with self._database.write() as s:
+            row = _found(s, requisition)
+            if row.state != "draft":
+                raise Conflict(f"{row.reference} is {row.state}: a further document is an amendment")
+            row.document = sha256
+            s.flush()
+            return self._info(s, row)
+
+    def document(self, requisition: str) -> bytes:
+        """The scanned document, in clear."""
+        with self._database.read() as s:
+            sha256 = _found(s, requisition).document
+        if not sha256:
+            raise NotFound("no document is attached to it")
+        return self._vault.open((self._documents / sha256).read_bytes(), f"document {sha256}")
+
+    def open(self, requisition: str, by: Person, others_on_duty: frozenset[str]) -> Opened:
+        """Put a draft in force."""
+        now = self._clock()
+        with self._database.write() as s:
+            row = _found(s, requisition)
+            if row.state != "draft":
+                raise Conflict(f"{row.reference} is {self._state(row, now)}: only a draft is opened")
+            faults = self.faults(_as_draft(row), now)
+            if row.basis == "requisition" and not row.document:
+                faults.append("attach the scanned requisition first")
+            if faults:
+                raise Invalid(*faults)
+            if not may_open(by.id, row.registered_by, others_on_duty):
+                raise DutyRefused(f"{by.name} registered {row.reference}: the other registrar on duty opens it")
+            row.state, row.opened_by, row.opened_at = "open", by.id, now
+            row.review_due = by.id == row.registered_by
+            return self._order(s, row, tuple(row.cameras), read(row.intervals), now)
+
+    def amend(self, requisition: str, amendment: Amendment, document: bytes, by: Person) -> list[Opened]:
+        """Widen an open requisition on a further document; what must be copied and replayed for it."""
+        now = self._clock()
+        sha256 = self._keep_document(document)
+        with self._database.write() as s:
+            row = _found(s, requisition)
+            if self._state(row, now) != "open":
+                raise Conflict(f"{row.reference} is {self._state(row, now)}: only an open one is amended")
+            before_cameras, before_intervals = frozenset(row.cameras), read(row.intervals)
+            cameras = sorted(before_cameras | set(amendment.cameras))
+            intervals = merged((*before_intervals, *amendment.intervals))
+            draft = _as_draft(row, cameras=tuple(cameras), intervals=intervals, expires_at=amendment.expires_at)
+            faults = self.faults(draft, now)
+            if not amendment.reference.strip():
+                faults.append("reference: give the amending document's own")
+            if not (amendment.cameras or amendment.intervals or amendment.expires_at):
+                faults.append("the amendment adds nothing: name cameras, intervals or an expiry")
+            if faults:
+                raise Invalid(*faults)
+            s.add(
+                AmendmentRow(
+                    requisition=row.id,
+                    reference=amendment.reference.strip(),
+                    document=sha256,
+                    cameras=sorted(set(amendment.cameras)),
+                    intervals=written(amendment.intervals),
+                    expires_at=amendment.expires_at,
+                    made_by=by.id,
+                    made_at=now,
+                )
+            )
+            row.cameras, row.intervals = cameras, written(intervals)
+            row.expires_at = amendment.expires_at or row.expires_at
+            orders: list[Opened] = []
+            fresh_cameras = tuple(c for c in cameras if c not in before_cameras)
+            fresh_intervals = tuple(i for i in amendment.intervals if not covered(i, before_intervals))
+            if fresh_cameras:
+                orders.append(self._order(s, row, fresh_cameras, intervals, now))
+            if fresh_intervals:
+                orders.append(self._order(s, row, tuple(sorted(before_cameras)), fresh_intervals, now))
+            return orders
+
+    def close(self, requisition: str, by: Person | None, state: State = "closed") -> RequisitionInfo:
+        """End a requisition, and withdraw its grants in the same transaction; a draft is closed as well."""
+        now = self._clock()
+        with self._database.write() as s:
+            row = _found(s, requisition)
+            if row.state in ("closed", "expired"):
+                raise Conflict(f"{row.reference} is already {row.state}")
+            row.state, row.closed_at, row.closed_by = state, now, by.id if by else None
+            for grant in s.scalars(select(GrantRow).where(GrantRow.requisition == row.id)):
+                grant.withdrawn_at = grant.withdrawn_at or now
+            s.flush()
+            return self._info(s, row)
+
+    def lapsed(self) -> list[str]:
+        """Open requisitions whose end has passed, to be closed as expired."""
+        with self._database.read() as s:
+            rows = s.scalars(
+                select(RequisitionRow.id).where(
+                    RequisitionRow.state == "open", RequisitionRow.expires_at <= self._clock()
+                )
+            )
+            return list(rows)
+
+    def review(self, requisition: str, by: Person) -> RequisitionInfo:
+        """The auditor has looked at one that one person both registered and opened."""
+        with self._database.write() as s:
+            row = _found(s, requisition)
+            if not row.review_due:
+                raise Conflict(f"{row.reference} waits for no review")
+            row.review_due, row.reviewed_by = False, by.id
+            s.flush()
+            return self._info(s, row)
+
+    def all(self) -> list[RequisitionInfo]:
+        """The whole register, newest first."""
+        with self._database.read() as s:
+            rows = s.scalars(select(RequisitionRow).order_by(RequisitionRow.registered_at.desc(), RequisitionRow.id))
+            return [self._info(s, row) for row in rows]
+
+    def info(self, requisition: str) -> RequisitionInfo:
+        """One line of the register."""
+        with self._database.read() as s:
+            return self._info(s, _found(s, requisition))
+
+    def orders(self, requisition: str) -> list[str]:
+        """Ids of the replay orders signed for it, oldest first."""
+        with self._database.read() as s:
+            rows = select(OrderRow.id).where(OrderRow.requisition == requisition).order_by(OrderRow.issued_at)
+            return list(s.scalars(rows))
+
+    def faults(self, draft: RequisitionDraft, now: datetime) -> list[str]:
+        """Everything that keeps it from being registered; empty when it holds together."""
+        faults: list[str] = []
+        if draft.basis not in ACTS:
+            return [f"basis {draft.basis!r}: one of {', '.join(ACTS)}"]
+        if not draft.reference.strip():
+            faults.append("reference: give the document's own")
+        if not draft.purpose.strip():
+            faults.append("purpose: say what is looked for and why")
+        known = {c.name for c in self._site.cameras}
+        strange = sorted(set(draft.cameras) - known)
+        if strange:
+            faults.append(f"cameras: this site has none named {', '.join(strange)}")
+        if not draft.cameras:
+            faults.append("cameras: name at least one")
+        if not draft.intervals:
+            faults.append("intervals: name at least one")
+        for interval in draft.intervals:
+            if interval.end > now:
+                faults.append(f"intervals: {interval.end:%Y-%m-%d %H:%M:%S} UTC has not happened yet")
+            if interval.end <= self._not_before():
+                faults.append(f"intervals: what was recorded until {interval.end:%Y-%m-%d %H:%M} UTC is destroyed")
+        longest = LONGEST[draft.basis]
+        total = sum(((i.end - i.start) for i in merged(draft.intervals)), timedelta())
+        if longest is not None and total > longest:
+            faults.append(f"intervals: this basis allows {longest} in all, not {total}")
+        if draft.basis == "maintenance" and len(set(draft.cameras)) > 1:
+            faults.append("cameras: a maintenance still is of one camera")
+        if draft.expires_at.tzinfo is None:
+            faults.append("expires_at needs a time zone")
+        elif draft.expires_at <= now:
+            faults.append(f"expires_at: {draft.expires_at:%Y-%m-%d %H:%M} is already past")
+        elif draft.expires_at > now + LONGEST_LIFE:
+            faults.append("expires_at: three years at most")
+        if draft.received_at is not None and (draft.received_at.tzinfo is None or draft.received_at > now):
+            faults.append("received_at: needs a time zone and lies in the past")
+        if draft.basis == "requisition":
+            faults += _requisition_faults(draft)
+        elif draft.basis != "maintenance" and not draft.authority_name.strip():
+            faults.append("authority_name: say who asks or consults")
+        return faults
+
+    def _order(
+        self,
+        s: Session,
+        row: RequisitionRow,
+        cameras: tuple[str, ...],
+        intervals: tuple[Interval, ...],
+        now: datetime,
+    ) -> Opened:
+        number = s.scalar(select(func.count()).select_from(OrderRow).where(OrderRow.requisition == row.id)) or 0
+        identifier = f"{row.id}-{number + 1}"
+        seconds = len(cameras) * sum((i.end - i.start).total_seconds() for i in intervals)
+        s.add(OrderRow(id=identifier, requisition=row.id, issued_at=now, seconds_asked=seconds))
+        return Opened(row.id, identifier, cameras, intervals, row.expires_at, row.review_due)
+
+    def _keep_document(self, data: bytes) -> str:
+        if not data.startswith(_STARTS):
+            raise Invalid("document: a scan is a PDF, PNG, JPEG or TIFF file")
+        if len(data) > DOCUMENT_LARGEST:
+            raise Invalid(f"document: {len(data)} bytes; at most {DOCUMENT_LARGEST}")
+        sha256 = hashlib.sha256(data).hexdigest()
+        write_private(self._documents / sha256, self._vault.seal(data, f"document {sha256}"))
+        return sha256
+
+    @staticmethod
+    def _state(row: RequisitionRow, now: datetime) -> State:
+        state = cast("State", row.state)
+        return "expired" if state == "open" and now >= row.expires_at else state
+
+    def _info(self, s: Session, row: RequisitionRow) -> RequisitionInfo:
+        amendments = s.scalar(select(func.count()).select_from(AmendmentRow).where(AmendmentRow.requisition == row.id))
+        return RequisitionInfo(
+            id=row.id,
+            reference=row.reference,
+            basis=cast("Basis", row.basis),
+            article=row.article,
+            prosecutor_authorisation=row.prosecutor_authorisation,
+            authority=cast("Authority | None", row.authority),
+            authority_name=row.authority_name,
+            inquiry=row.inquiry,
+            offence=row.offence,
+            cameras=tuple(row.cameras),
+            intervals=read(row.intervals),
+            purpose=row.purpose,
+            expires_at=row.expires_at,
+            state=self._state(row, self._clock()),
+            opened_at=row.opened_at,
+            closed_at=row.closed_at,
+            review_due=row.review_due,
+            document=row.document,
+            registered_by=_name(s, row.registered_by),
+            opened_by=_name(s, row.opened_by),
+            received_at=row.received_at,
+            amendments=amendments or 0,
+        )
+
+
+def basis_of(s: Session, requisition: str) -> LegalBasis:
+    """The legal basis as the open transaction sees it."""
+    row = _found(s, requisition)
+    return LegalBasis(
+        id=row.id,
+        basis=cast("Basis", row.basis),
+        reference=row.reference,
+        purpose=row.purpose,
+        cameras=frozenset(row.cameras),
+        intervals=read(row.intervals),
+        state=cast("State", row.state),
+        expires_at=row.expires_at,
+    )
+
+
+def written(intervals: tuple[Interval, ...]) -> list[list[str]]:
+    """Intervals as the database keeps them."""
+    return [[i.start.astimezone(UTC).isoformat(), i.end.astimezone(UTC).isoformat()] for i in sorted(intervals)]
+
+
+def read(rows: list[list[str]]) -> tuple[Interval, ...]:
+    """Intervals as the database kept them."""
+    return tuple(Interval(datetime.fromisoformat(start), datetime.fromisoformat(end)) for start, end in rows)
+
+
+def merged(intervals: tuple[Interval, ...]) -> tuple[Interval, ...]:
+    """The same instants as the fewest intervals, in order."""
+    out: list[Interval] = []
+    for interval in sorted(intervals):
+        if out and interval.start <= out[-1].end:
+            out[-1] = Interval(out[-1].start, max(out[-1].end, interval.end))
+        else:
+            out.append(interval)
+    return tuple(out)
+
+
+def _requisition_faults(draft: RequisitionDraft) -> list[str]:
+    faults: list[str] = []
+    allowed = ARTICLES.get(draft.article)
+    if allowed is None:
+        faults.append(f"article {draft.article!r}: one of {', '.join(ARTICLES)}")
+    if draft.authority is None:
+        faults.append("authority: prosecutor, investigating_judge, opj or apj_under_opj")
+    elif allowed is not None and draft.authority not in allowed:
+        faults.append(f"authority: article {draft.article} is for {', '.join(sorted(allowed))}")
+    if not draft.authority_name.strip():
+        faults.append("authority_name: give the name and service of who signs")
+    if not draft.inquiry.strip():
+        faults.append("inquiry: give the procedure's reference")
+    if not draft.offence.strip():
+        faults.append("offence: say which")
+    if draft.article == "77-1-1" and draft.authority != "prosecutor" and not draft.prosecutor_authorisation.strip():
+        faults.append("prosecutor_authorisation: article 77-1-1 needs its reference and date")
+    return faults
+
+
+def _as_draft(
+    row: RequisitionRow,
+    *,
+    cameras: tuple[str, ...] | None = None,
+    intervals: tuple[Interval, ...] | None = None,
+    expires_at: datetime | None = None,
+) -> RequisitionDraft:
+    return RequisitionDraft(
+        reference=row.reference,
+        cameras=tuple(row.cameras) if cameras is None else cameras,
+        intervals=read(row.intervals) if intervals is None else intervals,
+        purpose=row.purpose,
+        expires_at=expires_at or row.expires_at,
+        basis=cast("Basis", row.basis),
+        article=row.article,
+        prosecutor_authorisation=row.prosecutor_authorisation,
+        authority=cast("Authority | None", row.authority),
+        authority_name=row.authority_name,
+        inquiry=row.inquiry,
+        offence=row.offence,
+        received_at=row.received_at,
+    )
+
+
+def _found(s: Session, requisition: str) -> RequisitionRow:
+    row = s.get(RequisitionRow, requisition)
+    if row is None:
+        raise NotFound("no such requisition: `passage requisition list` shows them all")
+    return row
+
+
+def _name(s: Session, person: str | None) -> str:
+    row = s.get(PersonRow, person) if person else None
+    return row.name if row else ""

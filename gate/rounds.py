@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What the gate does by itself: watches the clock, publishes keys, expires requisitions, signs the journal's head."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import timedelta
+
+from gate.closure import expire
+from gate.gate import Gate
+
+EVERY_S = 10.0
+SIGN_EVERY = timedelta(minutes=10)
+log = logging.getLogger("gate.rounds")
+
+
+class Rounds:
+    """A thread that walks its round every few seconds; one round can be walked alone, as tests do."""
+
+    def __init__(self, gate: Gate, every_s: float = EVERY_S) -> None:
+        self._gate = gate
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gate-rounds", daemon=True)
+        self._signed = (gate.clock(), -1)
+
+    def start(self) -> None:
+        """Begin walking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the round and end."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=30)
+
+    def once(self) -> None:
+        """One round."""
+        gate = self._gate
+        suspect = gate.clock_guard.watch()
+        gate.keys.publish(gate.not_before())
+        if not suspect:
+            expire(gate)
+        at, count = self._signed
+        head = gate.journal.head()
+        if head.count != count and gate.clock() - at >= SIGN_EVERY:
+            gate.journal.sign_head()
+            self._signed = (gate.clock(), head.count)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.once()
+            except Exception:
+                # One failed round is told and tried again: nothing else would.
+                log.exception("a round failed; it is walked again in %s s", self._every_s)
+            self._stop.wait(self._every_s)
