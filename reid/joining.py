@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Whether two pieces of track are one vehicle: it went behind something, and came out where it had to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from reid.describe import likeness
+from reid.tracklet import Tracklet, centre
+
+JOIN_S: Final = 4.0
+"""Longest time out of sight over which pieces are joined."""
+_LEAST_SIGHTINGS = 3
+_LEAST_LIKENESS = 0.72
+_MOST_OVERLAP_S = 0.12
+
+
+def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
+    """Cost of joining `later` to `earlier`, the less the surer; None when they are not one vehicle.
+
+    Args:
+        earlier: the piece that ended or is out of sight.
+        later: the piece that began after.
+        detector: id of the model whose features both carry.
+    """
+    hidden = (later.born_at - earlier.last_at).total_seconds()
+    if not -_MOST_OVERLAP_S <= hidden <= JOIN_S or later.count < _LEAST_SIGHTINGS or earlier.count < _LEAST_SIGHTINGS:
+        return None
+    if not later.sightings or not earlier.sightings:
+        return None
+    hidden = max(hidden, 0.0)
+    box_a, box_b = earlier.last_box, later.sightings[0].box
+    size_a, size_b = (float(np.sqrt((b[2] - b[0]) * (b[3] - b[1]))) for b in (box_a, box_b))
+    size = (size_a + size_b) / 2
+    v_a, v_b = earlier.velocity(True), later.velocity(False)
+    forward = centre(box_a) + v_a * hidden
+    backward = centre(box_b) - v_b * hidden
+    miss = min(
+        float(np.linalg.norm(forward - centre(box_b))),
+        float(np.linalg.norm(backward - centre(box_a))),
+        # It may slow down, or speed up, between the two.
+        float(np.linalg.norm(centre(box_a) + (v_a + v_b) / 2 * hidden - centre(box_b))),
+    )
+    room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
+    if miss > room:
+        return None
+    speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
+    if min(speed_a, speed_b) > 0.3 * size and float(v_a @ v_b) < 0.5 * speed_a * speed_b:
+        return None
+    # What hides a vehicle hides it bit by bit: boxes at both ends may be cut, so sizes may differ, heights less.
+    if not 0.4 <= size_a / size_b <= 2.5:
+        return None
+    alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
+    if alike is not None and alike < _LEAST_LIKENESS:
+        return None
+    return miss / max(room, 1e-6) + hidden / JOIN_S + (0.0 if alike is None else 2 * (1 - alike))

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Looking at one GOP: where it moves, what is there, what that looks like. Keeps nothing from one GOP to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.colour import body_colours, white_gains
+from reid.detector import Detections, Detector
+from reid.finding import Finding, FrameFindings, pack
+from reid.motion import Motion, find_motion, shrink
+from reid.passage import Box
+from reid.tracker import MOVING_SHARE
+from reid.travellers import travel_seconds
+from reid.views import choose_candidates, cut_view, quality
+
+Frame = tuple[datetime, NDArray[np.uint8]]
+
+LEAST_SIDE_PX = 7.0
+"""Boxes smaller than this follow nothing but noise."""
+_CHUNK = 16
+"""Sampled frames held at a time: enough for the detector to stay busy, few enough for any size of picture."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What looking at one GOP gave."""
+
+    sampled: list[FrameFindings] = field(default_factory=list)
+    travel_explained_s: float = 0.0
+    travel_unexplained_s: float = 0.0
+    frames: int = 0
+    frames_detected: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall seconds by stage: decode (waiting for frames), motion, detect, describe."""
+
+
+@dataclass(slots=True)
+class _Held:
+    at: list[datetime] = field(default_factory=list)
+    frames: list[NDArray[np.uint8]] = field(default_factory=list)
+
+
+def look_at(frames: Iterable[Frame], detector: Detector, inside: Callable[[datetime], bool]) -> Look:
+    """Look at the frames of one GOP.
+
+    Args:
+        frames: (capture time, picture (h, w, 3) BGR) in order, all of one size.
+        detector: finds vehicles.
+        inside: says whether a capture time is inside what may be indexed; other frames are not looked at.
+    """
+    look = Look(seconds=dict.fromkeys(("decode", "motion", "detect", "describe"), 0.0))
+    small: list[NDArray[np.uint8]] = []
+    seconds: list[float] = []
+    boxes: list[NDArray[np.float32]] = []
+    masks: list[NDArray[np.bool_]] = []
+    held = _Held()
+    gains: NDArray[np.float32] | None = None
+    size: tuple[int, int] | None = None
+    for at, frame in _timed(frames, look):
+        if not inside(at):
+            continue
+        look.frames += 1
+        began = perf_counter()
+        if gains is None:
+            gains = white_gains(frame)
+            size = (frame.shape[0], frame.shape[1])
+        small.append(shrink(frame))
+        seconds.append(at.timestamp())
+        held.at.append(at)
+        held.frames.append(frame)
+        look.seconds["motion"] += perf_counter() - began
+        if len(held.at) >= _CHUNK:
+            _chunk(look, detector, held, small, seconds, gains, masks, boxes)
+    if held.at and gains is not None:
+        _chunk(look, detector, held, small, seconds, gains, masks, boxes)
+    if masks and size is not None:
+        began = perf_counter()
+        motion = Motion(np.concatenate(masks), small[0].shape[1] / size[1])
+        look.travel_explained_s, look.travel_unexplained_s = travel_seconds(motion, seconds, boxes)
+        look.seconds["motion"] += perf_counter() - began
+    return look
+
+
+def _timed(frames: Iterable[Frame], look: Look) -> Iterator[Frame]:
+    source = iter(frames)
+    while True:
+        began = perf_counter()
+        frame = next(source, None)
+        look.seconds["decode"] += perf_counter() - began
+        if frame is None:
+            return
+        yield frame
+
+
+def _chunk(
+    look: Look,
+    detector: Detector,
+    held: _Held,
+    small: list[NDArray[np.uint8]],
+    seconds: list[float],
+    gains: NDArray[np.float32],
+    masks: list[NDArray[np.bool_]],
+    boxes: list[NDArray[np.float32]],
+) -> None:
+    """Look at the frames held, and let go of them."""
+    began = perf_counter()
+    first = len(small) - len(held.at)
+    motion = Motion(find_motion(small, seconds, first), small[0].shape[1] / held.frames[0].shape[1])
+    masks.append(motion.masks)
+    moving = [i for i in range(len(held.at)) if motion.any(i)]
+    look.seconds["motion"] += perf_counter() - began
+
+    began = perf_counter()
+    answers = dict(zip(moving, detector.detect([held.frames[i] for i in moving]), strict=True)) if moving else {}
+    look.frames_detected += len(moving)
+    look.seconds["detect"] += perf_counter() - began
+
+    began = perf_counter()
+    found = [
+        _describe(held.frames[i], answers[i], motion, i, gains) if i in answers else [] for i in range(len(held.at))
+    ]
+    wanted = choose_candidates(
+        [[f.box for f in frame] for frame in found],
+        [[f.quality if f.moving >= MOVING_SHARE else 0.0 for f in frame] for frame in found],
+        per_vehicle=2,
+    )
+    for i, at in enumerate(held.at):
+        findings = tuple(
+            Finding(
+                f.box,
+                f.score,
+                f.vehicle_class,
+                f.moving,
+                f.quality,
+                f.features,
+                f.colours,
+                cut_view(held.frames[i], at, f.box, f.quality),
+            )
+            if (i, n) in wanted
+            else f
+            for n, f in enumerate(found[i])
+        )
+        look.sampled.append(FrameFindings(at, i in answers, motion.grid(i) if i in answers else b"", findings))
+        boxes.append(np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4))
+    look.seconds["describe"] += perf_counter() - began
+    held.at.clear()
+    held.frames.clear()
+
+
+def _describe(
+    frame: NDArray[np.uint8], detections: Detections, motion: Motion, index: int, gains: NDArray[np.float32]
+) -> list[Finding]:
+    """Turn a frame's detections into findings."""
+    height, width = frame.shape[:2]
+    boxes: list[Box] = [(float(b[0]), float(b[1]), float(b[2]), float(b[3])) for b in detections.boxes]
+    whole = drop_fragments(boxes, detections.scores.tolist())
+    findings = []
+    for row in whole:
+        box = boxes[row]
+        if min(box[3] - box[1], box[2] - box[0]) < LEAST_SIDE_PX:
+            continue
+        moving = motion.share(index, box)
+        score = float(detections.scores[row])
+        worth = 0.0
+        features = colours = b""
+        # Parked cars are in every frame: they are followed by nobody, and described for nobody.
+        if moving >= MOVING_SHARE / 2:
+            crop = frame[int(box[1]) : int(np.ceil(box[3])), int(box[0]) : int(np.ceil(box[2]))]
+            worth = quality(crop, box, score, width, height, [b for i, b in enumerate(boxes) if i != row])
+            shares = body_colours(crop, gains)
+            colours = b"" if shares is None else pack(shares)
+            features = b"" if detections.features is None else pack(detections.features[row])
+        findings.append(
+            Finding(box, score, detections.classes[row], round(moving, 4), round(worth, 5), features, colours)
+        )
+    return findings
+
+
+def drop_fragments(boxes: Sequence[Box], scores: Sequence[float]) -> list[int]:
+    """Rows of the boxes that are vehicles rather than pieces of one: cab and trailer, or a car cut by a post.
+
+    A weaker box that lies almost wholly in a stronger one, or the other way about, is the same vehicle unless it is far
+    smaller: a car in front of a bus.
+    """
+    kept: list[int] = []
+    for row in sorted(range(len(boxes)), key=lambda r: -scores[r]):
+        if not any(_same(boxes[row], boxes[other]) for other in kept):
+            kept.append(row)
+    return sorted(kept)
+
+
+def _same(a: Box, b: Box) -> bool:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return False
+    area_a, area_b = (a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])
+    small, large = min(area_a, area_b), max(area_a, area_b)
+    return width * height >= 0.75 * small and large <= 4 * small

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Standing and moving: what separates a car that waits from one that is parked, and either from one that passes.
+
+A box trembles, shrinks when something passes in front, and grows when that leaves. A vehicle that moves takes opposite
+edges of its box with it, or grows on all sides as it comes near.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from reid.passage import Box
+
+PARKED_AFTER_S = 150.0
+"""Standing longer than any light: the car is parked, and its passage ended when it stopped."""
+_STARTS = 0.35
+"""Travel, in units of the vehicle's smaller side, from which a standing vehicle moves."""
+_STOPS_AFTER_S = 1.5
+"""Standing begins when a vehicle has stayed within the travel above for this long."""
+_GROWS = 1.35
+
+
+def travel(a: Box, b: Box) -> float:
+    """How far a vehicle went from box `a` to box `b`, in units of its smaller side; 0 when only some edges moved."""
+    side = max(1.0, min(a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]))
+    dx = _together(b[0] - a[0], b[2] - a[2])
+    dy = _together(b[1] - a[1], b[3] - a[3])
+    grown = ((b[2] - b[0]) * (b[3] - b[1]) / max(1.0, (a[2] - a[0]) * (a[3] - a[1]))) ** 0.5
+    # All four edges outwards or all four inwards: it comes or goes.
+    opposed = (b[0] - a[0]) * (b[2] - a[2]) < 0 and (b[1] - a[1]) * (b[3] - a[3]) < 0
+    scaled = max(grown, 1 / max(grown, 1e-6)) / _GROWS * _STARTS if opposed else 0.0
+    return float(max((dx * dx + dy * dy) ** 0.5 / side, scaled if scaled >= _STARTS else 0.0))
+
+
+def _together(first: float, second: float) -> float:
+    """The smaller of two shifts when both go the same way, else none."""
+    if first * second <= 0:
+        return 0.0
+    return min(abs(first), abs(second))
+
+
+@dataclass(slots=True)
+class Stance:
+    """Whether one vehicle stands, since when and where; fed with its boxes in order."""
+
+    anchor: Box
+    """Where it stood, or where it was when the present stretch of movement last advanced."""
+    anchored_at: datetime
+    moved: bool = False
+    """Whether it ever moved."""
+    waited_s: float = 0.0
+    """Standing, summed over the waits that have ended and lay between movements."""
+
+    def feed(self, at: datetime, box: Box) -> bool:
+        """Take the next box; True when the vehicle has just moved on from its anchor."""
+        if travel(self.anchor, box) < _STARTS:
+            return False
+        stood = (at - self.anchored_at).total_seconds()
+        if self.moved and stood >= _STOPS_AFTER_S:
+            self.waited_s += stood
+        self.moved = True
+        self.anchor, self.anchored_at = box, at
+        return True
+
+    def standing_s(self, at: datetime) -> float:
+        """How long it has stood by now, in seconds."""
+        return (at - self.anchored_at).total_seconds()
+
+    def parked(self, at: datetime) -> bool:
+        """Whether it has stood longer than any light lasts."""
+        return self.standing_s(at) >= PARKED_AFTER_S

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""ByteTrack (Zhang et al. 2022, ultralytics' implementation) for one camera, made to be kept.
+
+What differs from the original: frames are counted in milliseconds, so that patience is a time whatever the frame rate;
+a lost track whose place shows no motion is frozen, neither aged nor moved on, because what it followed is standing
+there; only what moves starts a track; and the whole state is small, plain, pickles, and shares nothing with other cameras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from ultralytics.trackers.basetrack import TrackState
+from ultralytics.trackers.byte_tracker import BYTETracker, STrack
+from ultralytics.trackers.utils import matching
+from ultralytics.utils import IterableSimpleNamespace
+
+from reid.finding import Finding
+from reid.passage import Box
+
+PATIENCE_S = 1.5
+"""How long a track that moves may go unseen before it ends."""
+START_SCORE = 0.30
+MOVING_SHARE = 0.04
+"""Share of a box that must change for what is in it to be moving."""
+FROZEN_SHARE = 0.03
+"""Share of a lost track's place below which nothing happens there."""
+
+_FIELDS = ("track_id", "mean", "covariance", "state", "frame_id", "start_frame", "is_activated", "score", "tracklet_len")
+
+
+class CameraTracker:
+    """The tracker of one camera: `update` with one frame's findings says which track each belongs to."""
+
+    def __init__(self) -> None:
+        self._byte = _TimedByteTracker()
+        self._origin: datetime | None = None
+
+    def update(
+        self, at: datetime, findings: Sequence[Finding], moving_at: Callable[[Box], float]
+    ) -> list[tuple[int, int]]:
+        """Take one frame that the detector looked at.
+
+        Args:
+            at: its capture time; never earlier than that of the frame before.
+            findings: what was found.
+            moving_at: says which share of a box changes in this frame.
+
+        Returns:
+            Pairs (track number, index in `findings`), for every track seen in this frame. A track's number first
+            appears with its first finding; tracks that a second frame does not confirm never appear again.
+        """
+        if self._origin is None:
+            self._origin = at
+        now = round((at - self._origin).total_seconds() * 1000) + 1
+        self._byte.freeze(now, moving_at)
+        return self._byte.take(now, findings)
+
+    def rest(self, at: datetime) -> None:
+        """Take one frame in which nothing moved: every track stays where it was."""
+        if self._origin is not None:
+            self._byte.rest(round((at - self._origin).total_seconds() * 1000) + 1)
+
+    def alive(self) -> set[int]:
+        """Numbers of the tracks that may still be seen again."""
+        return {t.track_id for t in self._byte.tracked_stracks} | {t.track_id for t in self._byte.lost_stracks}
+
+    def drop(self, track: int) -> None:
+        """Forget a track."""
+        self._byte.tracked_stracks = [t for t in self._byte.tracked_stracks if t.track_id != track]
+        self._byte.lost_stracks = [t for t in self._byte.lost_stracks if t.track_id != track]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"origin": self._origin, **self._byte.dump()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._byte = _TimedByteTracker()
+        self._origin = state["origin"]
+        self._byte.load(state)
+
+
+class _Numbers:
+    """Track numbers of one camera, with a state that can be read."""
+
+    def __init__(self, last: int = 0) -> None:
+        self.last = last
+
+    def __next__(self) -> int:
+        self.last += 1
+        return self.last
+
+
+class _Boxes:
+    """Findings in the shape that the library's trackers read."""
+
+    def __init__(self, xyxy: NDArray[np.float32], conf: NDArray[np.float32]) -> None:
+        self.xyxy = xyxy
+        self.conf = conf
+        self.cls = np.zeros(len(conf), dtype=np.float32)
+
+    @property
+    def xywh(self) -> NDArray[np.float32]:
+        size = self.xyxy[:, 2:] - self.xyxy[:, :2]
+        return np.concatenate([self.xyxy[:, :2] + size / 2, size], axis=1)
+
+    def __getitem__(self, mask: NDArray[np.bool_]) -> _Boxes:
+        return _Boxes(self.xyxy[mask], self.conf[mask])
+
+    def __len__(self) -> int:
+        return len(self.conf)
+
+
+class _TimedByteTracker(BYTETracker):
+    def __init__(self) -> None:
+        super().__init__(
+            IterableSimpleNamespace(
+                track_high_thresh=0.25,
+                track_low_thresh=0.1,
+                new_track_thresh=START_SCORE,
+                track_buffer=round(PATIENCE_S * 1000),
+                match_thresh=0.85,
+                fuse_score=True,
+            )
+        )
+        self._moving: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+
+    def reset_id(self) -> None:
+        """Start numbering at 1."""
+        self._ids = _Numbers()
+
+    def take(self, now: int, findings: Sequence[Finding]) -> list[tuple[int, int]]:
+        """One frame, `now` milliseconds after the first."""
+        self._moving = np.array([f.moving >= MOVING_SHARE for f in findings], dtype=bool)
+        xyxy = np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4)
+        # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
+        self.frame_id = now
+        self.update(_Boxes(xyxy, np.array([f.score for f in findings], dtype=np.float32)))
+        # The library keeps a thousand removed tracks for its own drawing; kept state is paid for at every snapshot.
+        self.lost_stracks = [t for t in self.lost_stracks if t.state == TrackState.Lost]
+        self.removed_stracks = []
+        return sorted((t.track_id, int(t.idx)) for t in self.tracked_stracks if t.frame_id == self.frame_id)
+
+    def freeze(self, now: int, moving_at: Callable[[Box], float]) -> None:
+        """Hold the tracks whose place is still: what they followed stands there."""
+        for track in self.tracked_stracks + self.lost_stracks:
+            x1, y1, x2, y2 = (float(v) for v in track.xyxy)
+            if moving_at((x1, y1, x2, y2)) < FROZEN_SHARE:
+                track.frame_id = now
+                if track.state == TrackState.Lost:
+                    track.mean[4:] = 0
+
+    def rest(self, now: int) -> None:
+        """Hold every track: nothing moved anywhere."""
+        for track in self.tracked_stracks + self.lost_stracks:
+            track.frame_id = now
+            track.mean[4:] = 0
+
+    def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
+        """Overlap, and for boxes that just miss each other their distance: fast vehicles at few frames a second."""
+        dists = np.asarray(matching.iou_distance(tracks, detections), dtype=np.float32)
+        if dists.size:
+            a = np.array([t.xyxy for t in tracks], dtype=np.float32)
+            b = np.array([d.xyxy for d in detections], dtype=np.float32)
+            gap = np.linalg.norm((a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2, axis=2)
+            size_a, size_b = (np.sqrt(np.prod(x[:, 2:] - x[:, :2], axis=1)) for x in (a, b))
+            reach = (size_a[:, None] + size_b[None]) / 2
+            alike = np.minimum(size_a[:, None], size_b[None]) / np.maximum(size_a[:, None], size_b[None])
+            near = 0.45 * np.clip(1 - gap / (1.2 * reach), 0, 1) * (alike > 0.6)
+            dists = np.minimum(dists, 1 - near).astype(np.float32)
+        return np.asarray(matching.fuse_score(dists, detections), dtype=np.float32)
+
+    def _init_new_tracks(
+        self,
+        u_detection: list[int],
+        detections: list[STrack],
+        activated: list[STrack],
+        refind: list[STrack] | None = None,
+    ) -> None:
+        """Only what moves starts a track: parked cars never do."""
+        moving = [i for i in u_detection if self._moving[int(detections[i].idx)]]
+        super()._init_new_tracks(moving, detections, activated, refind)
+
+    def dump(self) -> dict[str, Any]:
+        """Plain values that `load` takes back."""
+        return {
+            "frame": self.frame_id,
+            "numbers": self._ids.last,
+            "tracked": [_dump_track(t) for t in self.tracked_stracks],
+            "lost": [_dump_track(t) for t in self.lost_stracks],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from what `dump` gave."""
+        self.frame_id = state["frame"]
+        self._ids = _Numbers(state["numbers"])
+        self.tracked_stracks = [self._load_track(t) for t in state["tracked"]]
+        self.lost_stracks = [self._load_track(t) for t in state["lost"]]
+
+    def _load_track(self, fields: dict[str, Any]) -> STrack:
+        track = STrack(np.array([0, 0, 1, 1, 0], dtype=np.float32), 0.0, 0.0)
+        for name, value in fields.items():
+            setattr(track, name, value.copy() if isinstance(value, np.ndarray) else value)
+        track.kalman_filter = self.kalman_filter
+        return track
+
+
+def _dump_track(track: STrack) -> dict[str, Any]:
+    return {name: getattr(track, name) for name in _FIELDS}

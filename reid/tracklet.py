@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One vehicle on its way through the picture, while it is still being followed; small, plain, and kept in snapshots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.describe import Description
+from reid.finding import Finding
+from reid.parked import Stance, travel
+from reid.passage import Box, Passage, Side, Sighting, Track, View, passage_id
+from reid.views import keep_best
+
+_SPACING_S = 0.08
+"""Sightings of a moving vehicle closer in time than this are not all kept: twelve a second draw any path."""
+_STANDING_SPACING_S = 1.0
+_STANDS_AFTER_S = 1.5
+_VIEWS_HELD = 8
+_LEAST_SIGHTINGS = 4
+_LEAST_LAST_S = 0.15
+_LEAST_SCORE = 0.35
+"""Mean of the better half of its scores."""
+_LEAST_MOVING = 0.05
+LEAST_SIZE_PX = 21.0
+"""Root of its area in the recorded picture over its larger looks: below it neither make, class nor colour can be told."""
+_LEAST_TRAVEL = 0.8
+"""Over the whole passage, in its own smaller side."""
+
+
+@dataclass(slots=True)
+class Tracklet:
+    """What is known so far of one vehicle."""
+
+    serials: set[int]
+    """The tracker's numbers for it: more than one once broken pieces were joined."""
+    born_at: datetime
+    """Its first detection; with `ordinal`, what its id is made of."""
+    ordinal: int
+    first_at: datetime
+    """Where its passage begins: the first detection, or the moment it moved off."""
+    stance: Stance
+    cut_start: bool = False
+    """Whether indexing began while it was in view."""
+    sightings: list[Sighting] = field(default_factory=list)
+    count: int = 0
+    last_at: datetime = field(init=False)
+    last_box: Box = field(init=False)
+    description: Description = field(default_factory=Description)
+    views: tuple[View, ...] = ()
+    scores: list[float] = field(default_factory=list)
+    moving_sum: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.last_at, self.last_box = self.born_at, self.stance.anchor
+
+    def add(self, at: datetime, finding: Finding) -> None:
+        """Take its next sighting."""
+        moved_before = self.stance.moved
+        stood = self.stance.standing_s(at)
+        advanced = self.stance.feed(at, finding.box)
+        if advanced and not moved_before and stood >= _STANDS_AFTER_S:
+            self._begin_now(at)
+        self.count += 1
+        self.moving_sum += finding.moving
+        self.scores.append(finding.score)
+        if len(self.scores) > 64:
+            self.scores = sorted(self.scores)[-48:]
+        self.last_at, self.last_box = at, finding.box
+        self.description.add(finding)
+        if finding.view is not None:
+            self.views = keep_best((*self.views, finding.view), _VIEWS_HELD)
+        spacing = _SPACING_S if stood < _STANDS_AFTER_S or advanced else _STANDING_SPACING_S
+        if not self.sightings or (at - self.sightings[-1].at).total_seconds() >= spacing - 1e-3:
+            self.sightings.append(Sighting(at, _rounded(finding.box), round(finding.score, 3)))
+
+    def _begin_now(self, at: datetime) -> None:
+        """It stood from the start and has moved off: its passage begins when it last stood still."""
+        box = self.stance.anchor
+        still = [s for s in self.sightings if travel(self.sightings[0].box, s.box) < 0.1]
+        start = max((still[-1].at if still else at), at - timedelta(seconds=2 * _STANDS_AFTER_S))
+        self.sightings = [s for s in self.sightings if s.at >= start]
+        self.first_at = self.sightings[0].at if self.sightings else at
+        self.stance.anchor = box
+        self.cut_start = False
+
+    def join(self, later: Tracklet) -> None:
+        """Take a later piece of the same vehicle's way."""
+        self.serials |= later.serials
+        self.sightings += later.sightings
+        self.count += later.count
+        self.last_at, self.last_box = later.last_at, later.last_box
+        self.description.join(later.description)
+        self.views = keep_best((*self.views, *later.views), _VIEWS_HELD)
+        self.scores = sorted(self.scores + later.scores)[-48:]
+        self.moving_sum += later.moving_sum
+        waited = self.stance.waited_s + later.stance.waited_s
+        self.stance = Stance(
+            later.stance.anchor, later.stance.anchored_at, self.stance.moved or later.stance.moved, waited
+        )
+
+    def velocity(self, ending: bool) -> NDArray[np.float64]:
+        """Of the box's centre, pixels per second (2,), over its last or first half second of sightings."""
+        if len(self.sightings) < 2:
+            return np.zeros(2)
+        if ending:
+            some = [s for s in self.sightings if (self.sightings[-1].at - s.at).total_seconds() <= 0.6]
+        else:
+            some = [s for s in self.sightings if (s.at - self.sightings[0].at).total_seconds() <= 0.6]
+        if len(some) < 2:
+            some = self.sightings[-2:] if ending else self.sightings[:2]
+        seconds = (some[-1].at - some[0].at).total_seconds()
+        return (centre(some[-1].box) - centre(some[0].box)) / max(seconds, 1e-3)
+
+    def is_passage(self) -> bool:
+        """Whether it is a vehicle that passed, rather than one parked or a flicker of the detector."""
+        if not self.stance.moved or self.count < _LEAST_SIGHTINGS or not self.sightings:
+            return False
+        if (self.last_at - self.first_at).total_seconds() < _LEAST_LAST_S:
+            return False
+        better = sorted(self.scores)[len(self.scores) // 2 :]
+        if sum(better) / len(better) < _LEAST_SCORE or self.moving_sum / self.count < _LEAST_MOVING:
+            return False
+        sizes = sorted(float(np.sqrt((b[2] - b[0]) * (b[3] - b[1]))) for b in (s.box for s in self.sightings))
+        if sizes[int(0.8 * (len(sizes) - 1))] < LEAST_SIZE_PX:
+            return False
+        went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
+        return max(went, travel(self.sightings[0].box, self.last_box)) >= _LEAST_TRAVEL
+
+    def close(
+        self,
+        scope: str,
+        camera: str,
+        detector: str,
+        width_px: int,
+        height_px: int,
+        *,
+        parked: bool = False,
+        cut_end: bool = False,
+    ) -> tuple[Passage, Track]:
+        """Make its passage and its track.
+
+        Args:
+            scope: of the passage.
+            camera: of the passage.
+            detector: id of the model.
+            width_px: of the picture.
+            height_px: of the picture.
+            parked: it has stood so long that it is parked: its passage ended when it stopped.
+            cut_end: indexing ended while it was in view.
+        """
+        sightings = self.sightings
+        if parked:
+            sightings = [s for s in sightings if s.at <= self.stance.anchored_at] or sightings[:1]
+        elif self.last_at > sightings[-1].at:
+            sightings = [*sightings, Sighting(self.last_at, _rounded(self.last_box), round(self.scores[-1], 3))]
+        name, share = self.description.vehicle_class()
+        standing = self.stance.standing_s(self.last_at)
+        waited = self.stance.waited_s + (0.0 if parked or standing < _STANDS_AFTER_S else standing)
+        ident = passage_id(scope, camera, self.born_at, self.ordinal)
+        passage = Passage(
+            id=ident,
+            scope=scope,
+            camera=camera,
+            started_at=sightings[0].at,
+            ended_at=sightings[-1].at,
+            vehicle_class=name,
+            class_score=round(share, 4),
+            colours=tuple(round(x, 5) for x in self.description.colour_distribution()),
+            entry=_side(sightings[:6], width_px, height_px, self.velocity(False), leaving=False),
+            exit="inside" if parked else _side(sightings[-6:], width_px, height_px, self.velocity(True), leaving=True),
+            speed_px_s=round(_median_speed(sightings), 2),
+            first_box=sightings[0].box,
+            last_box=sightings[-1].box,
+            sightings=self.count,
+            waited_s=round(waited, 2),
+            truncated=self.cut_start or cut_end,
+            embedding=self.description.embedding(detector),
+            views=keep_best(self.views),
+            detector=detector,
+        )
+        return passage, Track(passage_id=ident, scope=scope, camera=camera, sightings=tuple(sightings))
+
+
+def centre(box: Box) -> NDArray[np.float64]:
+    """Middle of a box, (2,) pixels."""
+    return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+
+
+def _rounded(box: Box) -> Box:
+    return (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
+
+
+def _median_speed(sightings: list[Sighting]) -> float:
+    """Of the centre, pixels per second, over steps of about a quarter second; standing left out."""
+    speeds = []
+    start = sightings[0]
+    for sighting in sightings[1:]:
+        seconds = (sighting.at - start.at).total_seconds()
+        if seconds >= 0.24:
+            speed = float(np.linalg.norm(centre(sighting.box) - centre(start.box))) / seconds
+            side = min(start.box[2] - start.box[0], start.box[3] - start.box[1])
+            if speed > 0.1 * side:
+                speeds.append(speed)
+            start = sighting
+    return float(np.median(speeds)) if speeds else 0.0
+
+
+def _side(
+    sightings: list[Sighting], width_px: int, height_px: int, velocity: NDArray[np.float64], *, leaving: bool
+) -> Side:
+    """The edge of the picture by which it came or went: one that its box touches, or would have with the next frame."""
+    outward = velocity if leaving else -velocity
+    box = sightings[-1].box if leaving else sightings[0].box
+    steps = np.diff([s.at.timestamp() for s in sightings]) if len(sightings) > 1 else np.array([0.1])
+    ahead = 1.5 * float(np.median(steps))
+    room: dict[Side, float] = {
+        "left": box[0] / width_px,
+        "right": (width_px - box[2]) / width_px,
+        "top": box[1] / height_px,
+        "bottom": (height_px - box[3]) / height_px,
+    }
+    towards: dict[Side, float] = {
+        "left": -outward[0] / width_px,
+        "right": outward[0] / width_px,
+        "top": -outward[1] / height_px,
+        "bottom": outward[1] / height_px,
+    }
+    touched = [side for side in room if room[side] - max(0.0, ahead * towards[side]) <= 0.015]
+    # A large vehicle may touch an edge that it does not cross: of those touched, the one it heads for.
+    heading = [side for side in touched if towards[side] > 0]
+    if heading:
+        return max(heading, key=lambda side: towards[side])
+    return max(touched, key=lambda side: -room[side]) if touched else "inside"
