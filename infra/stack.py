@@ -21,6 +21,7 @@ from connectors.site import Site, load_site
 from infra import preflight
 from infra.errors import StackError
 from infra.kafka_jars import class_path
+from infra.observer import StatusWriter
 from infra.process import kill_group, spawn
 from infra.services import Service, environment_of, services
 from infra.stack_state import (
@@ -114,6 +115,8 @@ def _watch(site: Site, file: Path, console: Console) -> int:
     reloads, fault = 0, ""
     with _signals(asked, again, supervisor), _display(console) as show:
         written = 0.0
+        status = StatusWriter(site, lambda: read_state(site))
+        status.start()
         try:
             while not asked.is_set():
                 if again.is_set():
@@ -128,6 +131,7 @@ def _watch(site: Site, file: Path, console: Console) -> int:
                 asked.wait(_TICK_S)
         finally:
             supervisor.end(time.sleep)
+            status.stop()
             write_state(site, list(supervisor.watched.values()), time.monotonic(), ended=True)
     console.print(f"{site.name} has ended; nothing is left running")
     return 0

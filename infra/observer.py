@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What operations sees of a running stack: read from every process's metrics, written to `state/status.json`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from connectors.site import Site
+from gate.messages import OperationsStatus, ProcessStatus
+from infra.health import Metrics, read_metrics
+from infra.services import METRICS
+from infra.stack_state import StackState
+
+WINDOW_S = 120.0
+"""Rates are over at most this long."""
+
+_STATES: dict[str, Literal["running", "starting", "down", "finished"]] = {
+    "running": "running",
+    "finished": "finished",
+    "starting": "starting",
+    "waiting": "starting",
+    "restarting": "starting",
+}
+
+
+def status_file(site: Site) -> Path:
+    """Where the gate finds it."""
+    return site.data / "state" / "status.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything read at one moment of a monotonic clock, seconds."""
+
+    at: float
+    metrics: dict[str, Metrics] = field(default_factory=dict)
+    """By name of the service."""
+    order_seconds: dict[str, float] = field(default_factory=dict)
+    """Camera-seconds indexed so far, by order."""
+
+
+def metrics_port(site: Site, service: str) -> int | None:
+    """Where a service shows its metrics; None when it shows none."""
+    name, _, share = service.partition("-")
+    return site.metrics_port + METRICS[name] + int(share or 0) if name in METRICS else None
+
+
+def read(site: Site, state: StackState, clock: Callable[[], float] = time.monotonic) -> Reading:
+    """Ask every running process that shows metrics, and the orders' progress files."""
+    found = {}
+    for service in state.services:
+        port = metrics_port(site, service.name)
+        if port is not None and service.state in ("running", "unhealthy"):
+            metrics = read_metrics(port)
+            if metrics is not None:
+                found[service.name] = metrics
+    return Reading(clock(), found, _order_seconds(site))
+
+
+class Observer:
+    """Keeps the last readings and makes a status of them."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._readings: deque[Reading] = deque()
+        self._last_rate: float | None = None
+
+    def status(self, state: StackState, reading: Reading) -> OperationsStatus:
+        """The status now; rates are over the readings of the last `WINDOW_S`."""
+        self._readings.append(reading)
+        while reading.at - self._readings[0].at > WINDOW_S:
+            self._readings.popleft()
+        rate = self._indexed_per_second()
+        if rate:
+            self._last_rate = rate
+        return OperationsStatus(
+            at=datetime.now(UTC),
+            processes=tuple(
+                ProcessStatus(
+                    name=s.name,
+                    state=_STATES.get(s.state, "down"),
+                    frames_per_s=self._frames_per_s(s.name),
+                    detail=s.message or _lag(reading.metrics.get(s.name)),
+                )
+                for s in state.services
+            ),
+            camera_hours_per_hour=self._last_rate,
+            stage_seconds=_stages(reading),
+            cameras=self._cameras(state, reading),
+            disk_free_bytes=_free(self._site),
+        )
+
+    def _frames_per_s(self, service: str) -> float | None:
+        own = [r for r in self._readings if service in r.metrics]
+        if len(own) < 2 or own[-1].at <= own[0].at:
+            return None
+        counts = [r.metrics[service].total("passage_frames_total") for r in own]
+        if counts[-1] < counts[0]:  # it was started anew in between
+            return None
+        return round((counts[-1] - counts[0]) / (own[-1].at - own[0].at), 2)
+
+    def _indexed_per_second(self) -> float | None:
+        """Camera-seconds indexed per second over those pairs of readings in which anything was."""
+        done, took = 0.0, 0.0
+        pairs = zip(list(self._readings)[:-1], list(self._readings)[1:], strict=True)
+        for before, after in pairs:
+            gained = sum(max(0.0, s - before.order_seconds.get(o, 0.0)) for o, s in after.order_seconds.items())
+            for name in after.metrics.keys() & before.metrics.keys():
+                if name.split("-")[0] == "index":
+                    a, b = (r.metrics[name].total("passage_camera_seconds_total") for r in (after, before))
+                    gained += max(0.0, a - b)
+            if gained > 0:
+                done += gained
+                took += after.at - before.at
+        return round(done / took, 2) if took > 0 else None
+
+    def _cameras(self, state: StackState, reading: Reading) -> dict[str, str]:
+        capture = next((s for s in state.services if s.name == "capture"), None)
+        metrics = reading.metrics.get("capture")
+        if metrics is not None:
+            up = metrics.by("passage_camera_up", "camera")
+            return {
+                c.name: "recording" if up.get(c.name, 0.0) > 0 else ("at its end" if c.is_file else "no video")
+                for c in self._site.cameras
+            }
+        word = "at its end" if capture is not None and capture.state == "finished" else "capture is down"
+        return {c.name: word for c in self._site.cameras}
+
+
+class StatusWriter:
+    """A thread that writes the status every few seconds, so that a slow process never holds up the supervisor."""
+
+    def __init__(self, site: Site, state: Callable[[], StackState | None], every_s: float = 3.0) -> None:
+        self._site = site
+        self._state = state
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="status", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        observer = Observer(self._site)
+        while not self._stop.wait(self._every_s):
+            state = self._state()
+            if state is None:
+                continue
+            status = observer.status(state, read(self._site, state))
+            file = status_file(self._site)
+            fresh = file.with_name(f".{file.name}.{os.getpid()}")
+            try:
+                fresh.write_bytes(msgspec.json.encode(status))
+                os.replace(fresh, file)
+            except OSError:
+                continue  # a full disk is told elsewhere; the status is only late
+
+
+def _order_seconds(site: Site) -> dict[str, float]:
+    found = {}
+    for file in (site.data / "orders").glob("*.progress.json"):
+        try:
+            found[file.name.removesuffix(".progress.json")] = float(
+                msgspec.json.decode(file.read_bytes())["seconds_done"]
+            )
+        except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
+            continue
+    return found
+
+
+def _lag(metrics: Metrics | None) -> str:
+    """How far behind the slowest camera of a flow is."""
+    if metrics is None:
+        return ""
+    lags = metrics.by("passage_lag_seconds", "camera")
+    return f"{max(lags.values()):.1f} s behind" if lags else ""
+
+
+def _stages(reading: Reading) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for metrics in reading.metrics.values():
+        for stage, seconds in metrics.by("passage_stage_seconds_total", "stage").items():
+            sums[stage] = round(sums.get(stage, 0.0) + seconds, 3)
+    return sums
+
+
+def _free(site: Site) -> int | None:
+    try:
+        return shutil.disk_usage(site.archive_dir if site.archive_dir.exists() else site.data).free
+    except OSError:
+        return None
