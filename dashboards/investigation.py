@@ -12,9 +12,9 @@ import streamlit as st
 from dashboards import follow, gallery, pictures
 from dashboards.session import t
 from gate.client import GateClient, GateError
-from gate.messages import CameraInfo, GrantInfo, Interval, RequisitionInfo
+from gate.messages import Act, CameraInfo, GrantInfo, Interval, RequisitionInfo
 
-ACTS = ("rewind", "search", "picture", "video", "trace")
+ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace")
 
 
 def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from typing import NoReturn
 
 import streamlit as st
 
@@ -44,7 +45,12 @@ def require_person(gate: GateClient) -> Whoami:
         st.link_button(t("sign_in"), f"{gate_url()}/sign-in?next={_own_url()}", type="primary")
     except GateError:
         st.error(t("gate_away"))
+    _stop()
+
+
+def _stop() -> NoReturn:
     st.stop()
+    raise AssertionError("a stopped page does not go on")
 
 
 def _own_url() -> str:
