@@ -136,7 +136,7 @@ def _neutral_paint(light: NDArray[np.float32], weight: NDArray[np.float32]) -> N
     if reached[-1] <= 0:
         return np.array([0.0, 1.0, 0.0], dtype=np.float32)
     low, high = (float(light[order][np.searchsorted(reached, q * reached[-1])]) for q in (0.42, 0.66))
-    white = 1 / (1 + np.exp(-(high - 82) / 4))
+    white = 1 / (1 + np.exp(-(high - 85) / 4))
     black = (1 - white) / (1 + np.exp((low - 31) / 3.5))
     return np.array([white, 1 - white - black, black], dtype=np.float32)
 

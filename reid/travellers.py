@@ -22,9 +22,13 @@ _LEAST_AREA = 0.008
 _LEAST_ASPECT = 0.75
 """Width over height below which it may be a person; things larger than `_SURELY_AREA` are none, whatever their shape."""
 _SURELY_AREA = 0.04
-_LEAST_TRAVEL = 0.6
+_LEAST_TRAVEL = 1.0
 """Travel within the GOP, in its own smaller side."""
 _LEAST_SIGHTINGS = 4
+_SAME = 0.3
+"""Intersection over union from one frame to the next; flicker jumps, vehicles do not."""
+_STRAIGHT = 0.6
+"""Way made good over way walked: leaves in the wind walk far and get nowhere."""
 _EXPLAINED = 0.3
 """Share of its frames in which a detection lay on it, for a thing to count as found."""
 
@@ -52,8 +56,8 @@ def travel_seconds(
     for index in range(len(motion.masks)):
         free = [t for t in things if index - t.last <= 3]
         for box in _blobs(motion.masks[index]):
-            near = max(free, key=lambda t: _overlap(t.boxes[-1], box), default=None)
-            if near is None or _overlap(near.boxes[-1], box) < 0.2:
+            near = max(free, key=lambda t: _iou(t.boxes[-1], box), default=None)
+            if near is None or _iou(near.boxes[-1], box) < _SAME:
                 near = _Thing()
                 things.append(near)
             else:
@@ -95,6 +99,15 @@ def _overlap(a: Box, b: Box) -> float:
     return width * height / max(1e-6, min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])))
 
 
+def _iou(a: Box, b: Box) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
 def _is_found(box: Box, detections: NDArray[np.float32]) -> bool:
     return any(_overlap(box, (float(d[0]), float(d[1]), float(d[2]), float(d[3]))) >= 0.35 for d in detections)
 
@@ -110,5 +123,4 @@ def _travels(thing: _Thing, picture: int) -> bool:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     went = float(np.linalg.norm(centres[-1] - centres[0]))
     walked = float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum())
-    # Leaves in the wind walk far and get nowhere.
-    return went >= _LEAST_TRAVEL * float(np.median(np.minimum(widths, heights))) and went >= 0.4 * walked
+    return went >= _LEAST_TRAVEL * float(np.median(np.minimum(widths, heights))) and went >= _STRAIGHT * walked
