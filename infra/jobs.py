@@ -159,6 +159,8 @@ class Jobs:
             if isinstance(fault, OrderExpired):
                 _write(progress, Progress(state="failed", message=str(fault)))
             return
+        if any(job.order.scope == order.scope for job in self._jobs.values()):
+            return  # an amendment's order shares topics and positions with the first: one after the other
         finished = self._finished(order.id)
         runs = [name for name in self._run_names() if name not in finished]
         job = Job(order, file, dict.fromkeys(runs))

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Orders and closures as the jobs obey them, with runs, clock and broker of the test's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from connectors.bounds import Interval
+from connectors.errors import BrokerUnavailable
+from connectors.orders import CloseOrder, ReplayOrder, sign_close, sign_order
+from connectors.site import CameraSite, Site
+from infra.jobs import AT_ONCE, DEATHS, Jobs
+
+START = datetime(2026, 5, 4, 10, tzinfo=UTC)
+RUNS = ["replay", "index-0", "link"]
+
+
+@dataclass
+class Run:
+    status: int | None = None
+
+    def poll(self) -> int | None:
+        return self.status
+
+
+@dataclass
+class Town:
+    """A site folder, a gate that signs, and everything the jobs touch."""
+
+    site: Site
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    now: datetime = START
+    seconds: float = 0.0
+    started: list[tuple[str, str]] = field(default_factory=list)
+    runs: dict[tuple[str, str], Run] = field(default_factory=dict)
+    ended: list[Run] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    broker_down: bool = False
+
+    def start(self, flow: str, share: int, order_file: Path, log: Path) -> Run:
+        name = f"{flow}-{share}" if flow == "index" else flow
+        self.started.append((order_file.stem, name))
+        self.runs[order_file.stem, name] = Run()
+        return self.runs[order_file.stem, name]
+
+    def end(self, run: Run) -> None:
+        self.ended.append(run)
+        run.status = -15
+
+    def delete(self, names: Iterable[str]) -> None:
+        if self.broker_down:
+            raise BrokerUnavailable("down")
+        self.deleted += names
+
+    def jobs(self) -> Jobs:
+        return Jobs(self.site, self, self.delete, clock=lambda: self.seconds, now=lambda: self.now)
+
+    @property
+    def orders(self) -> Path:
+        return self.site.data / "orders"
+
+    def order(self, name: str, scope: str = "R1", key: Ed25519PrivateKey | None = None, file: str = "") -> None:
+        order = ReplayOrder(
+            id=name,
+            scope=scope,
+            cameras=("c1", "c2"),
+            intervals=(Interval(START - timedelta(hours=2), START - timedelta(hours=1)),),
+            issued_at=START,
+            expires_at=START + timedelta(days=1),
+        )
+        (self.orders / f"{file or name}.order").write_bytes(sign_order(order, key or self.key))
+
+    def close(self, name: str, scope: str = "R1", key: Ed25519PrivateKey | None = None) -> None:
+        closure = CloseOrder(id=name, scope=scope, issued_at=START)
+        (self.orders / f"{name}.close").write_bytes(sign_close(closure, key or self.key))
+
+    def progress(self, name: str) -> dict[str, object]:
+        return json.loads((self.orders / f"{name}.progress.json").read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    camera = CameraSite(name="c1", label="c1", url="x.mp4", start_utc=START, masks_dwellings=True)
+    town = Town(Site(name="t", data=tmp_path, camera=[camera]))
+    public = tmp_path / "keys" / "public"
+    public.mkdir(parents=True)
+    town.orders.mkdir()
+    pem = town.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (public / "orders.pub").write_bytes(pem)
+    return town
+
+
+def test_an_order_runs_replay_index_and_link_until_all_have_finished(town: Town) -> None:
+    jobs = town.jobs()
+    town.order("o1")
+    jobs.tick()
+    assert town.started == [("o1", name) for name in RUNS]
+    (town.orders / "o1.index.json").write_text('{"seconds_asked": 7200, "seconds_done": 1800.5, "passages": 12}')
+    jobs.tick()
+    assert town.progress("o1") | {"message": ""} == {
+        "state": "running",
+        "seconds_asked": 7200.0,
+        "seconds_done": 1800.5,
+        "passages": 12,
+        "message": "",
+    }
+    for name in RUNS:
+        town.runs["o1", name].status = 0
+        jobs.tick()
+    assert town.progress("o1")["state"] == "done"
+    jobs.tick()
+    assert len(town.started) == 3 and not jobs.working
+
+
+def test_a_finished_order_is_not_run_again_by_the_next_jobs(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    for name in RUNS:
+        town.runs["o1", name].status = 0
+    jobs.tick()
+    town.started.clear()
+    town.jobs().tick()
+    assert not town.started
+
+
+def test_after_a_crash_only_what_had_not_finished_is_run_again(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.runs["o1", "replay"].status = 0
+    jobs.tick()
+    town.started.clear()
+    town.jobs().tick()
+    assert town.started == [("o1", "index-0"), ("o1", "link")]
+
+
+def test_a_run_that_dies_is_started_again_after_a_pause(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.runs["o1", "index-0"].status = -9
+    jobs.tick()
+    jobs.tick()
+    assert len(town.started) == 3
+    town.seconds += 2
+    jobs.tick()
+    assert town.started[3:] == [("o1", "index-0")]
+
+
+def test_a_run_that_keeps_dying_fails_its_order_and_no_other(town: Town) -> None:
+    town.order("o1")
+    town.order("o2", scope="R2")
+    jobs = town.jobs()
+    for _ in range(3 * (DEATHS + 1)):
+        jobs.tick()
+        town.seconds += 31
+        if town.runs["o1", "link"].status is None:
+            town.runs["o1", "link"].status = 1
+    assert town.progress("o1")["state"] == "failed"
+    assert "link ended with status 1" in str(town.progress("o1")["message"])
+    assert jobs.working == ("o2",)
+
+
+def test_more_orders_wait_their_turn(town: Town) -> None:
+    for n in range(AT_ONCE + 1):
+        town.order(f"o{n}", scope=f"R{n}")
+    jobs = town.jobs()
+    jobs.tick()
+    assert len(jobs.working) == AT_ONCE
+    done = jobs.working[0]
+    for name in RUNS:
+        town.runs[done, name].status = 0
+    jobs.tick()
+    jobs.tick()
+    assert len(jobs.working) == AT_ONCE and done not in jobs.working
+
+
+def test_orders_of_one_requisition_run_one_after_the_other(town: Town) -> None:
+    town.order("o1")
+    town.order("o2")
+    jobs = town.jobs()
+    jobs.tick()
+    assert jobs.working == ("o1",)
+    for name in RUNS:
+        town.runs["o1", name].status = 0
+    jobs.tick()
+    jobs.tick()
+    assert jobs.working == ("o2",)
+
+
+@pytest.mark.parametrize("forge", ["key", "bytes", "name"])
+def test_a_forged_order_is_not_obeyed(town: Town, forge: str) -> None:
+    if forge == "key":
+        town.order("o1", key=Ed25519PrivateKey.generate())
+    elif forge == "name":
+        town.order("o1", file="o9")
+    else:
+        town.order("o1")
+        file = town.orders / "o1.order"
+        data = bytearray(file.read_bytes())
+        data[-1] ^= 1
+        file.write_bytes(bytes(data))
+    jobs = town.jobs()
+    jobs.tick()
+    jobs.tick()
+    assert not town.started
+
+
+def test_an_expired_order_is_not_run_and_a_running_one_ends(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.now += timedelta(days=2)
+    jobs.tick()
+    assert len(town.ended) == 3 and town.progress("o1")["state"] == "failed"
+    town.order("o2", scope="R2")
+    jobs.tick()
+    assert len(town.started) == 3 and town.progress("o2")["state"] == "failed"
+
+
+def test_a_closure_ends_the_runs_and_removes_topics_and_positions_of_its_scope_alone(town: Town) -> None:
+    recovery = town.site.data / "recovery"
+    for name in ("index-R1", "replay-R1", "link-R1-0-of-2", "index-R10", "index", "link"):
+        (recovery / name).mkdir(parents=True)
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.close("o1")
+    jobs.tick()
+    assert len(town.ended) == 3 and not jobs.working
+    assert town.deleted == ["frames.replay.R1", "passages.R1", "dead.R1"]
+    assert {f.name for f in recovery.iterdir()} == {"index-R10", "index", "link"}
+    assert (town.orders / "o1.closed").exists()
+    jobs.tick()
+    assert len(town.deleted) == 3 and len(town.started) == 3
+
+
+def test_a_closure_waits_for_the_broker(town: Town) -> None:
+    town.broker_down = True
+    town.close("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    assert not (town.orders / "o1.closed").exists()
+    town.broker_down = False
+    jobs.tick()
+    assert (town.orders / "o1.closed").exists()
+
+
+def test_a_forged_closure_ends_nothing(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.close("o1", key=Ed25519PrivateKey.generate())
+    jobs.tick()
+    assert not town.ended and not town.deleted and jobs.working == ("o1",)
