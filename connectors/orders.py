@@ -7,6 +7,7 @@ A file is `PSGORDER1` or `PSGCLOSE1`, a newline, an Ed25519 signature (64 bytes)
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from connectors.bounds import Interval
 from connectors.errors import OrderError, OrderExpired, OrderForged
+from connectors.partitions import PartitionMap
 
 ORDER_MAGIC = b"PSGORDER1\n"
 CLOSE_MAGIC = b"PSGCLOSE1\n"
@@ -48,8 +50,22 @@ class ReplayOrder(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"order {self.id} names no camera or no interval")
 
     def stretches(self) -> list[tuple[str, Interval]]:
-        """Every (camera, interval) that it asks for, in the order in which it is replayed."""
-        return [(camera, interval) for interval in sorted(self.intervals) for camera in sorted(set(self.cameras))]
+        """Every (camera, interval) that it asks for, in the order in which it is replayed.
+
+        Intervals that touch or overlap are one: a GOP across their border would otherwise come twice.
+        """
+        return [(camera, interval) for interval in merged(self.intervals) for camera in sorted(set(self.cameras))]
+
+
+def merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same time in as few intervals as can be, in order."""
+    whole: list[Interval] = []
+    for interval in sorted(intervals):
+        if whole and interval.start <= whole[-1].end:
+            whole[-1] = Interval(whole[-1].start, max(whole[-1].end, interval.end))
+        else:
+            whole.append(interval)
+    return whole
 
 
 class CloseOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +74,15 @@ class CloseOrder(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     scope: str
     issued_at: datetime
+
+
+def ends_by_partition(order: ReplayOrder, places: PartitionMap) -> dict[int, set[tuple[str, str, str]]]:
+    """The `until` of a `TopicSource` that reads this order's replay: which EndOfIntervals close each partition."""
+    ends: dict[int, set[tuple[str, str, str]]] = {}
+    for camera, interval in order.stretches():
+        key = (camera, interval.start.isoformat(), interval.end.isoformat())
+        ends.setdefault(places.of(camera), set()).add(key)
+    return ends
 
 
 def sign_order(order: ReplayOrder, private_key: Ed25519PrivateKey) -> bytes:

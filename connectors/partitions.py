@@ -35,9 +35,10 @@ def partition_file(site: Site) -> Path:
     return site.data / "state" / "partitions.json"
 
 
-def site_partitions(site: Site) -> PartitionMap:
-    """The site's map, with every camera of its site file in it."""
-    return settle_partitions(partition_file(site), [c.name for c in site.cameras], site.kafka.partitions)
+def site_partitions(site: Site, also: Iterable[str] = ()) -> PartitionMap:
+    """The site's map, with every camera of its site file in it, and those that an order names besides."""
+    names = [*(c.name for c in site.cameras), *also]
+    return settle_partitions(partition_file(site), names, site.kafka.partitions)
 
 
 def settle_partitions(file: Path, cameras: Iterable[str], partitions: int) -> PartitionMap:

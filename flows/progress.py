@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""How far a bounded run has come, as one small JSON file beside its order: `orders/<id>.<flow>.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Progress:
+    """Numbers of one run, written whole and at most once a second."""
+
+    def __init__(self, file: Path, every_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._file = file
+        self._every_s = every_s
+        self._clock = clock
+        self._due = 0.0
+        self._known: dict[str, float | str] = {}
+
+    def tell(self, *, now: bool = False, **numbers: float | str) -> None:
+        """Set these; the file follows when a second has passed, or now."""
+        self._known.update(numbers)
+        if now or self._clock() >= self._due:
+            self._due = self._clock() + self._every_s
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps(self._known), encoding="utf-8")
+            os.replace(fresh, self._file)
