@@ -23,6 +23,7 @@ ConnectorError
 │   └── StoreRefused         a statement this secret may not run
 ├── SealError                ciphertext that does not open
 │   └── KeyUnavailable       the key is destroyed, out of scope or not to be had now
+│       └── GateSilent       the gate does not answer; worth trying again
 └── OrderError               an order that may not be followed
     ├── OrderForged          its signature is not the gate's
     └── OrderExpired         its time is over
@@ -128,6 +129,10 @@ class SealError(ConnectorError):
 
 class KeyUnavailable(SealError):
     """The key is destroyed, out of scope or not to be had now."""
+
+
+class GateSilent(KeyUnavailable):
+    """The gate does not answer; worth trying again."""
 
 
 class OrderError(ConnectorError):

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from connectors.errors import KeyUnavailable
+from connectors.errors import GateSilent, KeyUnavailable
 from connectors.gop import Seal
 from connectors.sealing import open_data_key
 
@@ -63,9 +63,7 @@ class GateKeys:
                 self._url, content=body, headers={**self._authorization, "Content-Type": "application/json"}
             )
         except httpx.HTTPError as fault:
-            raise KeyUnavailable(
-                f"the gate at {self._url} does not answer ({type(fault).__name__}): start it"
-            ) from None
+            raise GateSilent(f"the gate at {self._url} does not answer ({type(fault).__name__}): start it") from None
         if answer.status_code != 200:
             raise KeyUnavailable(
                 f"the gate gives no key for scope {scope}: status {answer.status_code}, {answer.text[:300].strip()}"
