@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from infra.rehearsal.bodies import MARKS, SIZES
 from infra.rehearsal.world import Kind
 
-
 __all__ = ["BODY_SIZES", "MARKS", "PAINTS", "VAN_SHARE_WHITE", "BodySize"]
 
 
