@@ -13,12 +13,12 @@ from connectors.errors import VideoError
 from connectors.gop import Codec, CodecParameters, Packet
 
 H264_PARAMETER_SETS = frozenset({7, 8, 13})
-H264_LEFT_OUT = H264_PARAMETER_SETS | {9, 12}
-"""Besides parameter sets: access unit delimiters and filler, which muxers add and drop as they like."""
+H264_LEFT_OUT = H264_PARAMETER_SETS | {9, 10, 11, 12}
+"""Besides parameter sets: delimiters, ends of sequence and filler, which muxers add and drop as they like."""
 H264_IDR = 5
 
 HEVC_PARAMETER_SETS = frozenset({32, 33, 34})
-HEVC_LEFT_OUT = HEVC_PARAMETER_SETS | {35, 38}
+HEVC_LEFT_OUT = HEVC_PARAMETER_SETS | {35, 36, 37, 38}
 HEVC_RASL = frozenset({8, 9})
 """Leading pictures that refer to pictures before the keyframe (H.265 §3.115)."""
 
@@ -50,10 +50,14 @@ def nal_units(data: bytes | memoryview, framing: str, size: int = 4) -> Iterator
             if n > end - at:
                 raise VideoError(f"a NAL unit of {n} bytes is said to lie in the {end - at} bytes left of its packet")
             if n:
-                yield bytes(data[at : at + n])
+                # Some encoders leave a start-coded end of sequence inside a length; a legal unit holds no start code.
+                yield from _start_coded_units(START_CODE + bytes(data[at : at + n]))
             at += n
         return
-    raw = bytes(data)
+    yield from _start_coded_units(bytes(data))
+
+
+def _start_coded_units(raw: bytes) -> Iterator[bytes]:
     start = raw.find(START_CODE)
     while start >= 0:
         begin = start + 3
@@ -73,6 +77,45 @@ def in_band_parameter_sets(codec: Codec, data: bytes, framing: str, size: int = 
     wanted = H264_PARAMETER_SETS if codec == "h264" else HEVC_PARAMETER_SETS
     units = (u for u in nal_units(data, framing, size) if unit_type(codec, u) in wanted)
     return b"".join(b"\x00" + START_CODE + u for u in units)
+
+
+def start_coded(codec: CodecParameters, picture: bytes | memoryview) -> bytes:
+    """A picture with start codes before its NAL units, whatever framing it has."""
+    if codec.framing != "length":
+        return bytes(picture)
+    size = length_size(codec.codec, codec.extradata)
+    return b"".join(b"\x00" + START_CODE + unit for unit in nal_units(picture, "length", size))
+
+
+def header_parameter_sets(codec: CodecParameters) -> bytes:
+    """The parameter sets of the container's header, start-coded; empty when it has none."""
+    extradata = codec.extradata
+    if codec.framing != "length":
+        return extradata if codec.framing == "annexb" else b""
+    units: list[bytes] = []
+    try:
+        if codec.codec == "h264":
+            at = 6
+            for _ in range(extradata[5] & 0x1F):
+                at = _counted_unit(extradata, at, units)
+            n, at = extradata[at], at + 1
+            for _ in range(n):
+                at = _counted_unit(extradata, at, units)
+        else:
+            at = 23
+            for _ in range(extradata[22]):
+                n, at = int.from_bytes(extradata[at + 1 : at + 3], "big"), at + 3
+                for _ in range(n):
+                    at = _counted_unit(extradata, at, units)
+    except IndexError:
+        raise VideoError(f"{codec.codec} extradata of {len(extradata)} bytes is cut short") from None
+    return b"".join(b"\x00" + START_CODE + u for u in units)
+
+
+def _counted_unit(data: bytes, at: int, units: list[bytes]) -> int:
+    length = int.from_bytes(data[at : at + 2], "big")
+    units.append(data[at + 2 : at + 2 + length])
+    return at + 2 + length
 
 
 def pictures(payload: bytes, packets: Sequence[Packet]) -> Iterator[memoryview]:
