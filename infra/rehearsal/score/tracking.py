@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Passages and tracks against the truth: found, missed, doubled, broken; HOTA and IDF1 by TrackEval."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from trackeval.metrics import HOTA, Identity
+
+from infra.rehearsal.score.found import CameraFrames
+from reid.suppression import iou_matrix
+
+IOU = 0.5
+COVERED = 0.5
+"""Share of a true passage's seen frames that one predicted passage must cover."""
+
+
+@dataclass(slots=True)
+class Matching:
+    """Which predicted passage follows which vehicle, per camera."""
+
+    owner: dict[int, int] = field(default_factory=dict)
+    """Predicted passage (index) → vehicle row it follows in most of its frames; absent: none."""
+    pairs: dict[tuple[int, int], set[int]] = field(default_factory=lambda: defaultdict(set))
+    """(predicted passage, vehicle row) → frames in which they overlap by `IOU`."""
+    lengths: Counter[int] = field(default_factory=Counter)
+    """Predicted passage → frames it has outside ignore regions."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassageScore:
+    """Counts of true and predicted passages."""
+
+    truth: int
+    found: int
+    doubled: int
+    broken: int
+    predicted: int
+    false: int
+    """Predicted passages that follow no vehicle."""
+    missed_rows: tuple[dict[str, Any], ...]
+    doubled_rows: tuple[dict[str, Any], ...]
+    broken_rows: tuple[dict[str, Any], ...]
+    false_indices: tuple[int, ...]
+    matched: dict[int, int]
+    """Predicted passage (index) → row of the true passage it covers best."""
+
+
+def match(camera: CameraFrames) -> Matching:
+    """Overlap of every predicted passage with every vehicle, frame by frame."""
+    out = Matching()
+    for frame in range(camera.frames):
+        found, truth = camera.found_boxes[frame], camera.truth_boxes[frame]
+        if not len(found):
+            continue
+        kept = np.ones(len(found), bool)
+        if len(truth):
+            overlap = iou_matrix(truth, found)
+            for t, f in zip(*np.nonzero(overlap >= IOU), strict=True):
+                out.pairs[int(camera.found_ids[frame][f]), int(camera.truth_ids[frame][t])].add(frame)
+            matched = overlap.max(axis=0) >= IOU
+        else:
+            matched = np.zeros(len(found), bool)
+        if len(camera.ignore_boxes[frame]):
+            kept = matched | (iou_matrix(camera.ignore_boxes[frame], found).max(axis=0) < IOU)
+        for f in np.flatnonzero(kept):
+            out.lengths[int(camera.found_ids[frame][f])] += 1
+    best: dict[int, tuple[int, int]] = {}
+    for (predicted, vehicle), frames in out.pairs.items():
+        if len(frames) > best.get(predicted, (0, 0))[0]:
+            best[predicted] = (len(frames), vehicle)
+    out.owner = {p: v for p, (n, v) in best.items() if n >= 0.3 * max(1, out.lengths[p])}
+    return out
+
+
+def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> PassageScore:
+    """Hold predicted passages against the true passages of one camera (rows of `truth/passages.parquet`)."""
+    rows = [(i, r) for i, r in enumerate(truth.to_pylist()) if r["camera"] == camera.name]
+    seen: dict[int, set[int]] = defaultdict(set)
+    for frame, ids in enumerate(camera.truth_ids):
+        for vehicle in ids:
+            seen[int(vehicle)].add(frame)
+    found = doubled = broken = 0
+    missed, doubles, breaks = [], [], []
+    used: dict[int, int] = {}
+    for index, row in rows:
+        frames = {f for f in seen[row["vehicle"]] if row["entry_frame"] <= f <= row["exit_frame"]}
+        covers = {
+            p: over & frames
+            for (p, v), over in matching.pairs.items()
+            if v == row["vehicle"] and matching.owner.get(p) == v and over & frames
+        }
+        for p in covers:
+            if p not in used or len(covers[p]) > 0:
+                used[p] = index
+        if not covers:
+            missed.append(row)
+            continue
+        main = max(covers, key=lambda p: len(covers[p]))
+        if len(covers[main]) >= COVERED * max(1, len(frames)):
+            found += 1
+        else:
+            missed.append(row)
+        others = [p for p in covers if p != main]
+        if any(len(covers[p] & covers[main]) > 0.5 * len(covers[p]) for p in others):
+            doubled += 1
+            doubles.append(row)
+        elif others:
+            broken += 1
+            breaks.append(row)
+    own = sorted({int(i) for ids in camera.found_ids for i in ids})
+    false = tuple(p for p in own if p not in matching.owner and matching.lengths[p] >= 3)
+    return PassageScore(
+        truth=len(rows),
+        found=found,
+        doubled=doubled,
+        broken=broken,
+        predicted=len(own),
+        false=len(false),
+        missed_rows=tuple(missed),
+        doubled_rows=tuple(doubles),
+        broken_rows=tuple(breaks),
+        false_indices=false,
+        matched=used,
+    )
+
+
+def sequence(
+    cameras: Sequence[CameraFrames], name_of: Sequence[int] | NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """TrackEval's input for cameras laid one after another.
+
+    Without `name_of` the identities are passages, apart for each camera; with it, `name_of[passage index]` is the
+    vehicle that the passage was linked to, and true identities are vehicles across cameras.
+    """
+    truth_ids: list[NDArray[np.int64]] = []
+    found_ids: list[NDArray[np.int64]] = []
+    scores: list[NDArray[np.float64]] = []
+    for number, camera in enumerate(cameras):
+        for frame in range(camera.frames):
+            truth, found = camera.truth_boxes[frame], camera.found_boxes[frame]
+            t_ids, f_ids = camera.truth_ids[frame], camera.found_ids[frame]
+            overlap = iou_matrix(truth, found) if len(truth) and len(found) else np.zeros((len(truth), len(found)))
+            keep = np.ones(len(found), bool)
+            if len(found) and len(camera.ignore_boxes[frame]):
+                excused = iou_matrix(camera.ignore_boxes[frame], found).max(axis=0) >= IOU
+                keep = ~excused | (overlap.max(axis=0, initial=0.0) >= IOU)
+            if name_of is None:
+                t_ids = t_ids * len(cameras) + number
+            else:
+                f_ids = np.array([name_of[int(i)] for i in f_ids], np.int64)
+            truth_ids.append(t_ids)
+            found_ids.append(f_ids[keep])
+            scores.append(np.asarray(overlap)[:, keep].astype(float))
+    t_names, t_ids_flat = _dense(truth_ids)
+    f_names, f_ids_flat = _dense(found_ids)
+    return {
+        "num_timesteps": len(scores),
+        "num_gt_ids": t_names,
+        "num_tracker_ids": f_names,
+        "num_gt_dets": sum(map(len, truth_ids)),
+        "num_tracker_dets": sum(map(len, found_ids)),
+        "gt_ids": t_ids_flat,
+        "tracker_ids": f_ids_flat,
+        "similarity_scores": scores,
+    }
+
+
+def _dense(lists: list[NDArray[np.int64]]) -> tuple[int, list[NDArray[np.int64]]]:
+    names = np.unique(np.concatenate([*lists, np.zeros(0, np.int64)]))
+    return len(names), [np.searchsorted(names, ids) for ids in lists]
+
+
+def idf1(data: dict[str, Any]) -> float:
+    """IDF1 of one sequence at IoU 0.5."""
+    return float(Identity({"THRESHOLD": IOU, "PRINT_CONFIG": False}).eval_sequence(data)["IDF1"])
+
+
+def hota(data: dict[str, Any]) -> float:
+    """HOTA of one sequence, mean over localisation thresholds."""
+    return float(np.mean(HOTA().eval_sequence(data)["HOTA"]))
