@@ -13,9 +13,9 @@ from typing import Any
 import tomli_w
 
 from infra.rehearsal.errors import PlanError
-from infra.rehearsal.families import FamilyRules, rules_of
+from infra.rehearsal.families import FAMILY_RULES, FamilyRules, rules_of
 from infra.rehearsal.network import build_town, stable_seed
-from infra.rehearsal.plan import HOURS, parse_plan
+from infra.rehearsal.plan import FAMILIES, HOURS, LIGHTS, parse_plan
 from infra.rehearsal.sun import sun_position
 
 SUN_RANGES = {"day": (28, 60), "overcast": (15, 55), "low_sun": (4, 11), "dusk": (-6, -1), "night": (-60, -13)}
@@ -45,11 +45,26 @@ class NewTown:
     dropouts: int = 0
 
 
+def check_wishes(wanted: NewTown) -> None:
+    """Raises PlanError with everything that is wrong with what was wished for."""
+    problems = []
+    if wanted.family not in FAMILIES:
+        problems.append(f"the family is {wanted.family!r}, must be one of {', '.join(FAMILIES)}")
+    if wanted.light not in LIGHTS:
+        problems.append(f"the light is {wanted.light!r}, must be one of {', '.join(LIGHTS)}")
+    low, high = rules_of(wanted.family).seeds
+    if wanted.family in FAMILY_RULES and not low <= wanted.seed <= high:
+        problems.append(f"the seed is {wanted.seed}; seeds of the family {wanted.family} lie from {low} to {high}")
+    if problems:
+        raise PlanError(f"new town {wanted.name}", problems)
+
+
 def new_plan(wanted: NewTown) -> dict[str, Any]:
     """The plan as a TOML document that `parse_plan` and `build_town` accept; equal wishes give equal plans.
 
     Raises PlanError when the wishes themselves are wrong (an unknown family, more cameras than streets).
     """
+    check_wishes(wanted)
     problems: list[str] = []
     for attempt in range(TRIES):
         rng = random.Random(stable_seed("new town", wanted.seed, wanted.name, attempt))  # noqa: S311 - scenery

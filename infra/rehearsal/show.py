@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from infra.rehearsal.errors import TruthError
+from infra.rehearsal.truth import Truth, load_truth
 from infra.rehearsal.world import Camera, Ground, Point, Town
 
 PLAN_COLOURS = {"road": "#8d9299", "sidewalk": "#d9d4cb", "cycle": "#b8d8b2", "parking": "#b4b8bd"}
 VIEW_DEPTH_M = 45.0
+GREY = (150, 150, 150)
 
 
 def draw_plan(
@@ -86,3 +89,82 @@ def _camera(axes: Any, camera: Camera, passed: bool) -> None:
     axes.add_patch(Polygon(rim, fc=colour, ec=colour, alpha=0.18, lw=0.6, zorder=7))
     axes.plot([x], [y], "o", color=colour, ms=4, zorder=9)
     axes.annotate(camera.name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=9, color=colour, zorder=9)
+
+
+def path_of(folder: Path, identity: str) -> tuple[list[Point], list[str]]:
+    """A vehicle's true path and the cameras it passed in order, from a rendered town.
+
+    Raises TruthError for an unknown vehicle.
+    """
+    import pyarrow.compute as pc
+
+    truth = load_truth(folder)
+    vehicles = truth.table("vehicles")
+    rows = vehicles.filter(pc.equal(vehicles["identity"], identity))
+    if not rows.num_rows:
+        raise TruthError(f"{folder} knows no vehicle {identity!r}; its vehicles are in truth/vehicles.parquet")
+    number = rows["vehicle"][0].as_py()
+    poses = truth.table("poses")
+    mine = poses.filter(pc.equal(poses["vehicle"], number))
+    path = list(zip(mine["x"].to_pylist(), mine["y"].to_pylist(), strict=True))
+    passages = truth.table("passages")
+    passed = passages.filter(pc.equal(passages["identity"], identity)).sort_by("entered_s")
+    return path, passed["camera"].to_pylist()
+
+
+def video_with_boxes(folder: Path, camera: str, out: Path, seconds: float, identity: str | None = None) -> int:
+    """Writes an MP4 of one camera with the true boxes; returns the number of frames.
+
+    Green: well seen; yellow: half hidden; red: hidden by more than three quarters; grey: parked; magenta: `identity`.
+    Raises TruthError when the camera was not rendered.
+    """
+    import av
+    import cv2
+
+    truth = load_truth(folder)
+    if camera not in truth.summary["cameras"]:
+        raise TruthError(f"{folder} has no camera {camera!r}; it has {', '.join(truth.summary['cameras'])}")
+    names = truth.table("vehicles").to_pydict()
+    by_frame: dict[int, list[dict[str, Any]]] = {}
+    for row in truth.boxes(camera).to_pylist():
+        by_frame.setdefault(row["frame"], []).append(row)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with av.open(str(folder / camera / "video.mp4")) as source, av.open(str(out), "w") as target:
+        stream = source.streams.video[0]
+        rate = round(float(stream.average_rate or 12))
+        drawn = target.add_stream("libx264", rate=rate)
+        drawn.width, drawn.height, drawn.pix_fmt = stream.width, stream.height, "yuv420p"
+        for number, picture in zip(_frame_numbers(truth, camera, rate), source.decode(stream), strict=False):
+            if written >= seconds * rate:
+                break
+            image = picture.to_ndarray(format="bgr24")
+            for row in by_frame.get(number, ()):
+                colour = _box_colour(row, names["identity"][row["vehicle"]], identity)
+                low, high = (int(row["x1"]), int(row["y1"])), (int(row["x2"]), int(row["y2"]))
+                cv2.rectangle(image, low, high, colour, 2 if colour != GREY else 1)
+                label = f"{names['identity'][row['vehicle']]} {row['visible_share']:.0%}"
+                cv2.putText(image, label, (low[0], max(10, low[1] - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1)
+            target.mux(drawn.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+            written += 1
+        target.mux(drawn.encode(None))
+    return written
+
+
+def _box_colour(row: dict[str, Any], name: str, wanted: str | None) -> tuple[int, int, int]:
+    if name == wanted:
+        return (255, 0, 255)
+    if row["parked"]:
+        return GREY
+    share = row["visible_share"]
+    return (80, 220, 80) if share > 0.75 else (40, 210, 230) if share > 0.25 else (40, 40, 230)
+
+
+def _frame_numbers(truth: Truth, camera: str, rate: int) -> Iterator[int]:
+    """Numbers of the frames that are in the video: those of an outage are not."""
+    table = truth.table("cameras").to_pydict()
+    outages = table["outages"][table["name"].index(camera)]
+    for number in range(truth.summary["frames"][camera]):
+        time_s = number / rate
+        if not any(a <= time_s < b for a, b in outages):
+            yield number
