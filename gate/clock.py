@@ -13,6 +13,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from gate.database import Database, FactRow
 
 JUMP = timedelta(minutes=5)
@@ -36,11 +38,10 @@ class ClockGuard:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._mark: tuple[datetime, float] | None = None
+        self._latest: datetime | None = None
+        self.suspect = ""
         with database.read() as s:
-            row = s.get(FactRow, _FACT)
-            value = dict(row.value) if row is not None else {}
-        self._latest = datetime.fromisoformat(value["latest"]) if "latest" in value else None
-        self.suspect = str(value.get("suspect", ""))
+            self._load(s)
 
     def latest(self) -> datetime:
         """The later of now and the last time seen: what the retention limit counts from."""
@@ -48,8 +49,12 @@ class ClockGuard:
         return now if self._latest is None or now > self._latest else self._latest
 
     def watch(self) -> str:
-        """Look at the clock and remember it; why it is suspect, or empty. Called every minute or so."""
-        with self._lock:
+        """Look at the clock and remember it; why it is suspect, or empty. Called every few seconds.
+
+        The gate's processes share what they remember: one notices, all hold back, one confirmation frees all.
+        """
+        with self._lock, self._database.write() as s:
+            self._load(s)
             now, ticks = self._clock(), self._monotonic()
             if self._mark is not None:
                 drift = (now - self._mark[0]) - timedelta(seconds=ticks - self._mark[1])
@@ -62,25 +67,30 @@ class ClockGuard:
                 elif now > self._latest + LONGEST_SLEEP:
                     self.suspect = f"the clock says {now:%Y-%m-%d %H:%M} UTC; last seen {self._latest:%Y-%m-%d %H:%M}"
             self._mark = (now, ticks)
-            if self._latest is None or now > self._latest:
+            if self._latest is None or (now > self._latest and not self.suspect):
                 self._latest = now
-            self._keep()
+            self._keep(s)
             return self.suspect
 
     def confirm(self) -> None:
         """An administrator says that the clock is right: what it says now is trusted, destruction resumes."""
-        with self._lock:
+        with self._lock, self._database.write() as s:
             self._latest = self._clock()
             self._mark = (self._latest, self._monotonic())
             self.suspect = ""
-            self._keep()
+            self._keep(s)
 
-    def _keep(self) -> None:
+    def _load(self, s: Session) -> None:
+        row = s.get(FactRow, _FACT)
+        value = row.value if row is not None else {}
+        self._latest = datetime.fromisoformat(value["latest"]) if "latest" in value else None
+        self.suspect = str(value.get("suspect", ""))
+
+    def _keep(self, s: Session) -> None:
         value = {"suspect": self.suspect}
         if self._latest is not None:
             value["latest"] = self._latest.isoformat()
-        with self._database.write() as s:
-            s.merge(FactRow(name=_FACT, value=value))
+        s.merge(FactRow(name=_FACT, value=value))
 
 
 def clock_source() -> str:

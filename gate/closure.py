@@ -11,6 +11,7 @@ import shutil
 
 from sqlalchemy import select
 
+from connectors.archive import ArchiveEraser
 from connectors.store import StoreKeeper
 from gate.database import RegisterRow, RequisitionRow
 from gate.gate import Gate
@@ -56,7 +57,7 @@ def finish_closures(gate: Gate, keeper: StoreKeeper) -> list[str]:
             continue
         with gate.journal.act("requisition.erase", Because(requisition=requisition)):
             keeper.erase_scope(requisition)
-            gate.archive_views_erased(requisition)
+            ArchiveEraser(gate.site.archive_dir).erase_views(requisition)
             with gate.database.write() as s:
                 row = s.get_one(RequisitionRow, requisition)
                 row.erased_at = gate.clock()

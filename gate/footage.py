@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from connectors.archive import ArchiveReader
 from connectors.bounds import Bounds, Interval
-from connectors.errors import KeyUnavailable
+from connectors.errors import ArchiveError, KeyUnavailable
 from connectors.gop import Gop, Seal
 from connectors.sealing import open_gop
 from gate.errors import KeyDestroyed
 from gate.requisitions import merged
+
+log = logging.getLogger("gate.footage")
 
 
 class Keys(Protocol):
@@ -39,13 +42,20 @@ class Footage:
         """Groups of pictures of one camera that touch the bounds, still sealed, each once, in time order."""
         last: tuple[str, int] | None = None
         for interval in self._intervals(bounds, camera):
-            for record in self._reader(bounds.scope).records(camera, interval):
-                if not isinstance(record, Gop) or record.last_at < interval.start or record.first_at >= interval.end:
-                    continue
+            for record in self._readable(bounds.scope, camera, interval):
                 if last == (record.run, record.sequence):
                     continue
                 last = (record.run, record.sequence)
                 yield record
+
+    def _readable(self, scope: str, camera: str, interval: Interval) -> Iterator[Gop]:
+        """Records that are whole; a damaged one is a gap to whoever looks."""
+        reader = self._reader(scope)
+        for segment, row in reader.entries(camera, interval):
+            try:
+                yield reader.read(segment, row)
+            except ArchiveError as fault:
+                log.error("a record of %s cannot be read: %s", camera, fault)
 
     def opened(self, bounds: Bounds, camera: str) -> Iterator[Gop]:
         """The same, in clear, in memory."""

@@ -181,9 +181,13 @@ class Journal:
         """The yearly files, oldest first."""
         return sorted(self.folder.glob("[0-9][0-9][0-9][0-9].jsonl"))
 
+    def old_volumes(self, now: datetime) -> list[Path]:
+        """Volumes whose year ended three years ago or more."""
+        return [p for p in self.volumes() if int(p.stem) + 3 < now.year]
+
     def destroy_volumes(self, now: datetime) -> list[str]:
         """Destroy whole volumes whose year ended three years ago or more; their names."""
-        gone = [p for p in self.volumes() if int(p.stem) + 3 < now.year]
+        gone = self.old_volumes(now)
         for path in gone:
             path.unlink()
         return [p.name for p in gone]

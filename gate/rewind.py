@@ -8,11 +8,12 @@ is cut there. Inside the grant, a request goes outward to keyframes.
 
 from __future__ import annotations
 
-import io
+import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import cv2
 import msgspec
@@ -22,7 +23,7 @@ from connectors.bounds import Interval
 from connectors.decode import frames
 from connectors.errors import VideoError
 from connectors.gop import Gop
-from connectors.remux import to_mp4
+from connectors.remux import same_parameters, to_mp4
 from gate.errors import Invalid, NotFound
 from gate.footage import Footage
 from gate.grants import Permit
@@ -54,9 +55,26 @@ def clip(footage: Footage, permit: Permit, still: Callable[[Permit], None]) -> b
         kept.append(clear)
     if not kept:
         raise NotFound(f"{camera} holds no recording from {interval.start} to {interval.end} that may be shown")
-    out = io.BytesIO()
-    to_mp4(kept, out, interval)
-    return out.getvalue()
+    return mp4(kept)
+
+
+def mp4(gops: Sequence[Gop]) -> bytes:
+    """Clear groups of pictures of one set of codec parameters as MP4, made in memory: nothing clear touches a disk."""
+    changes = [run[0].first_at for run in same_parameters(gops)][1:]
+    if changes:
+        raise Invalid(
+            f"the camera's video changes its kind at {changes[0].isoformat()}: ask until there, or from there"
+        )
+    descriptor = os.memfd_create("clip")
+    try:
+        to_mp4(gops, Path(f"/proc/self/fd/{descriptor}"))
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            return file.read()
+    except OSError as fault:
+        raise VideoError(f"the clip cannot be made: {fault.strerror}") from fault
+    finally:
+        os.close(descriptor)
 
 
 def still(footage: Footage, permit: Permit, at: datetime) -> tuple[datetime, bytes]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from connectors.store import StoreReader
+from connectors.store import PassageRow, StoreReader
 from gate.coverage import Recorded, statement
+from gate.errors import Unavailable
 from gate.grants import Permit
-from gate.messages import Trace
+from gate.messages import Trace, TraceStep
 from gate.search import passage
 
 CANDIDATES = 2000
@@ -25,3 +26,8 @@ def trace(store: StoreReader, recorded: Recorded, permit: Permit, query: str, de
     rows[query] = asked
     steps = chain(asked, rows, decisions)
     return Trace(query=query, steps=steps, coverage=statement(permit.bounds, recorded, store))
+
+
+def chain(asked: PassageRow, rows: Mapping[str, PassageRow], decisions: Mapping[str, str]) -> tuple[TraceStep, ...]:
+    """The chain."""
+    raise Unavailable("not built in yet")

@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The main job through service and client: sign in, requisition, grant, rewind, search, pictures; and what is refused."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.bounds import Interval
+from gate.client import GateClient
+from gate.errors import (
+    ActNotPermitted,
+    BasisNotOpen,
+    Conflict,
+    DutyRefused,
+    GrantUnknown,
+    HabilitationLapsed,
+    Invalid,
+    NotFound,
+    OriginRefused,
+    OutsideScope,
+    SignedOut,
+    SignInRefused,
+)
+from gate.messages import Act
+from tests.gate.town import PASSWORD, PDF, START, Town, canaries
+
+ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace", "export")
+SECOND = timedelta(seconds=1)
+
+
+def at(second: float) -> object:
+    return START + timedelta(seconds=second)
+
+
+def span(start: float, end: float) -> Interval:
+    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    town = Town(tmp_path / "var")
+    town.staff()
+    town.record()
+    return town
+
+
+@pytest.fixture
+def case(town: Town) -> tuple[Town, str, GateClient, str]:
+    """An open and indexed requisition, the technician's client and an all-embracing grant."""
+    requisition = town.opened()
+    town.index(requisition)
+    town.index("live")
+    tech = town.client("tech")
+    return town, requisition, tech, tech.grant(requisition, ACTS).id
+
+
+def test_nobody_unsigned_gets_anything(town: Town) -> None:
+    client = GateClient("http://testserver", http=town.http())
+    for call in (client.whoami, client.cameras, client.requisitions, client.people, client.journal):
+        with pytest.raises(SignedOut):
+            call()
+    client.token = "guessed"
+    with pytest.raises(SignedOut):
+        client.whoami()
+    assert town.journal()[-1]["phase"] == "refusal"
+
+
+def test_rewind_gives_the_seconds_asked_for_and_no_other(case: tuple[Town, str, GateClient, str]) -> None:
+    town, _, tech, grant = case
+    data = tech.rewind(grant, "mairie", span(12, 20))
+    assert canaries(data) == {("mairie", int(START.timestamp()) + n) for n in range(12, 20)}
+    last = town.journal()[-1]
+    assert (last["phase"], last["act"]) == ("outcome", "rewind")
+    assert last["person"] == "Tech" and last["purpose"] and last["reference"] == "PV 2026/1234"
+
+
+@pytest.mark.parametrize(
+    ("camera", "interval"),
+    [
+        ("pont", span(12, 20)),
+        ("mairie", span(9, 20)),
+        ("mairie", span(12, 41)),
+        ("mairie", span(9.999999, 20)),
+        ("../mairie", span(12, 20)),
+        ("", span(12, 20)),
+    ],
+)
+def test_one_camera_or_one_second_outside_gets_nothing(
+    case: tuple[Town, str, GateClient, str], camera: str, interval: Interval
+) -> None:
+    town, _, tech, grant = case
+    before = len(town.journal())
+    with pytest.raises((OutsideScope, Invalid)):
+        tech.rewind(grant, camera, interval)
+    assert "refusal" in [e["phase"] for e in town.journal()[before:]]
+
+
+def test_search_is_bounded_and_journalled(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, grant = case
+    found = tech.search(grant, colours=("red",))
+    assert found.total == len(found.passages) > 0
+    assert {p.camera for p in found.passages} <= {"mairie", "gare"}
+    assert all(span(10, 40).holds(p.started_at) for p in found.passages)
+    assert found.coverage.asked_s == 60 and found.coverage.recorded_s == pytest.approx(60, abs=1)
+    entry = town.journal()[-1]
+    assert entry["details"]["total"] == found.total and set(entry["details"]["ids"]) == {p.id for p in found.passages}
+    assert town.journal()[-2]["details"]["colours"] == ["red"]
+    with pytest.raises(OutsideScope):
+        tech.search(grant, cameras=("pont",))
+    with pytest.raises(OutsideScope):
+        tech.search(grant, interval=span(5, 20))
+    with pytest.raises(Invalid):
+        tech.search(grant, colours=("mauve'; DROP TABLE passages --",))
+
+
+def test_passages_of_another_scope_are_as_absent_as_none(case: tuple[Town, str, GateClient, str]) -> None:
+    town, _, tech, grant = case
+    live = town.index("live", seconds=30)
+    outside = town.index(case[1], cameras=["pont"])
+    answers = set()
+    for identifier in (live[3].id, outside[3].id, "00000000-0000-5000-8000-000000000000"):
+        for call in (tech.passage, tech.picture):
+            with pytest.raises(NotFound) as refused:
+                call(grant, identifier)
+            answers.add(str(refused.value))
+    assert len(answers) == 1
+
+
+def test_pictures_are_opened_in_the_gate(case: tuple[Town, str, GateClient, str]) -> None:
+    _, _, tech, grant = case
+    passage = tech.search(grant).passages[0]
+    data = tech.picture(grant, passage.id, 0)
+    assert canaries(data) == {(passage.camera, int(passage.started_at.timestamp()))}
+    with pytest.raises(NotFound):
+        tech.picture(grant, passage.id, 1)
+
+
+def test_still(case: tuple[Town, str, GateClient, str]) -> None:
+    _, _, tech, grant = case
+    assert tech.still(grant, "gare", START + timedelta(seconds=15.3))[:2] == b"\xff\xd8"
+    with pytest.raises(OutsideScope):
+        tech.still(grant, "gare", START + timedelta(seconds=9.9))
+
+
+def test_ranges_for_a_player(case: tuple[Town, str, GateClient, str]) -> None:
+    town, _, tech, grant = case
+    url = tech.video_url(grant, "mairie", span(12, 20)).removeprefix("http://testserver")
+    headers = {"Authorization": f"Bearer {tech.token}"}
+    http = town.http()
+    whole = http.get(url, headers=headers)
+    assert (whole.status_code, whole.headers["accept-ranges"], whole.headers["cache-control"]) == (
+        200,
+        "bytes",
+        "no-store",
+    )
+    entries = len(town.journal())
+    part = http.get(url, headers={**headers, "Range": "bytes=10-99"})
+    assert part.status_code == 206 and part.content == whole.content[10:100]
+    assert part.headers["content-range"] == f"bytes 10-99/{len(whole.content)}"
+    assert http.get(url, headers={**headers, "Range": "bytes=-5"}).content == whole.content[-5:]
+    assert http.get(url, headers={**headers, "Range": f"bytes={len(whole.content)}-"}).status_code == 416
+    assert len(town.journal()) == entries  # one playing is one act
+
+
+def test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read(town: Town) -> None:
+    http = town.http()
+    town.clock.turn(seconds=31)
+    form = {
+        "login": "tech",
+        "password": PASSWORD,
+        "code": town.code("tech"),
+        "next": "http://127.0.0.1:18501/",
+    }
+    answer = http.post("/sign-in", data=form, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "http://127.0.0.1:18501/")
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=strict" in cookie
+    assert http.get("/whoami").status_code == 200
+    assert http.delete("/session").status_code == 403  # no origin
+    assert http.delete("/session", headers={"Origin": "http://evil.example"}).status_code == 403
+    assert http.delete("/session", headers={"Origin": "http://127.0.0.1:18501"}).status_code == 200
+    assert http.get("/whoami").status_code == 401
+    bad = http.post("/sign-in", data={**form, "next": "http://evil.example/"}, follow_redirects=False)
+    assert bad.status_code == 401 and "evil" not in bad.text
+
+
+def test_other_hosts_and_origins_are_refused(town: Town) -> None:
+    client = town.client("tech")
+    http = town.http()
+    headers = {"Authorization": f"Bearer {client.token}"}
+    for extra in ({"Host": "rebound.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert http.get("/cameras", headers={**headers, **extra}).json()["code"] == OriginRefused.code
+
+
+def test_grants_are_worth_nothing_to_others(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, grant = case
+    town.person("second", "technician")
+    other = town.client("second")
+    again = town.client("tech")
+    answers = set()
+    for client, wanted in ((other, grant), (again, grant), (tech, "x" * 32), (tech, requisition)):
+        with pytest.raises(GrantUnknown) as refused:
+            client.search(wanted)
+        answers.add(str(refused.value))
+    assert len(answers) == 1
+
+
+def test_closing_ends_everything_at_once(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, grant = case
+    tech.rewind(grant, "mairie", span(12, 20))
+    town.client("greffe").close_requisition(requisition)
+    for call in (
+        lambda: tech.rewind(grant, "mairie", span(12, 20)),
+        lambda: tech.search(grant),
+        lambda: tech.grant(requisition, ("rewind",)),
+    ):
+        with pytest.raises((GrantUnknown, BasisNotOpen)):
+            call()
+
+
+def test_playing_stops_at_the_chunk_after_closure(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, grant = case
+    acts = town.http().app.state.service.acts  # type: ignore[attr-defined]
+    live = town.gate.sessions.check(tech.token or "")
+    permit, data = acts.video(live, grant, "video", "mairie", span(12, 20))
+    pieces = acts.stream(permit, data * 400, 0, len(data) * 400)
+    assert len(next(pieces)) > 0
+    town.gate.requisitions.close(requisition, None)
+    with pytest.raises((GrantUnknown, BasisNotOpen)):
+        next(pieces)
+
+
+def test_habilitation_that_lapses_in_mid_act(case: tuple[Town, str, GateClient, str]) -> None:
+    town, _, tech, grant = case
+    acts = town.http().app.state.service.acts  # type: ignore[attr-defined]
+    live = town.gate.sessions.check(tech.token or "")
+    permit, data = acts.video(live, grant, "video", "mairie", span(12, 20))
+    pieces = acts.stream(permit, data * 400, 0, len(data) * 400)
+    next(pieces)
+    town.gate.people.withdraw_credentials(town.people["tech"], "habilitation", "H-tech")
+    with pytest.raises(HabilitationLapsed):
+        next(pieces)
+    with pytest.raises(HabilitationLapsed):
+        tech.search(grant)
+
+
+def test_idle_sessions_lock_and_playing_keeps_them_open(case: tuple[Town, str, GateClient, str]) -> None:
+    town, _, tech, grant = case
+    for _ in range(4):
+        town.clock.turn(minutes=10)
+        tech.rewind(grant, "mairie", span(12, 20))
+    town.clock.turn(minutes=15)
+    with pytest.raises(SignedOut, match="without activity"):
+        tech.whoami()
+
+
+def test_signing_out_and_replaying_the_token(town: Town) -> None:
+    client = town.client("tech")
+    token = client.token
+    client.sign_out()
+    client.token = token
+    with pytest.raises(SignedOut):
+        client.whoami()
+
+
+def test_lock_out_codes_used_once_and_recovery(town: Town) -> None:
+    client = GateClient("http://testserver", http=town.http())
+    town.clock.turn(seconds=31)
+    code = town.code("tech")
+    client.sign_in("tech", PASSWORD, code)
+    with pytest.raises(SignInRefused):
+        client.sign_in("tech", PASSWORD, code)
+    client.sign_in("tech", PASSWORD, town.recovery["tech"][0])
+    with pytest.raises(SignInRefused):
+        client.sign_in("tech", PASSWORD, town.recovery["tech"][0])
+    words = set()
+    for login in ("tech", "nobody"):
+        for _ in range(5):
+            with pytest.raises(SignInRefused) as refused:
+                client.sign_in(login, "wrong password!", "000000")
+            words.add(str(refused.value))
+    town.clock.turn(minutes=1)
+    with pytest.raises(SignInRefused):
+        client.sign_in("tech", PASSWORD, town.code("tech"))
+    assert len(words) == 1
+    town.clock.turn(minutes=16)
+    client.sign_in("tech", PASSWORD, town.code("tech"))
+
+
+def test_who_registers_does_not_open_while_another_is_on_duty(town: Town) -> None:
+    chef = town.client("chef")
+    greffe = town.client("greffe")
+    drafted = greffe.draft(**town.words())
+    with pytest.raises(DutyRefused, match="the other registrar"):
+        greffe.open(drafted.id)
+    chef.sign_out()
+    assert greffe.open(drafted.id).review_due
+    audit = town.client("audit")
+    assert not audit.review(drafted.id).review_due
+    with pytest.raises(Conflict):
+        audit.review(drafted.id)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"article": "12-3"}, "article"),
+        ({"article": "77-1-1"}, "prosecutor_authorisation"),
+        ({"article": "99-3", "authority": "prosecutor"}, "authority"),
+        ({"authority_name": " "}, "authority_name"),
+        ({"cameras": ("mairie", "cave")}, "cave"),
+        ({"cameras": ()}, "cameras"),
+        ({"purpose": ""}, "purpose"),
+        ({"intervals": (span(0, 86400 * 3),)}, "not happened"),
+        ({"intervals": (span(-86400 * 40, -86400 * 39),)}, "destroyed"),
+        ({"expires_at": START - SECOND}, "past"),
+        ({"expires_at": START + timedelta(days=4000)}, "three years"),
+        ({"document": b"MZ an executable"}, "PDF"),
+    ],
+)
+def test_requisitions_that_do_not_hold_together(town: Town, change: dict[str, object], words: str) -> None:
+    with pytest.raises(Invalid, match=words):
+        town.client("greffe").draft(**town.words(**change))
+
+
+def test_all_faults_at_once_and_no_opening_without_the_document(town: Town) -> None:
+    greffe = town.client("greffe")
+    with pytest.raises(Invalid) as refused:
+        greffe.draft(**town.words(article="", inquiry="", offence="", cameras=("x",)))
+    assert len(refused.value.faults) >= 4
+    drafted = greffe.draft(**town.words(document=None))
+    with pytest.raises(Invalid, match="scanned"):
+        town.client("chef").open(drafted.id)
+    assert greffe.attach(drafted.id, PDF).document
+    assert town.client("chef").open(drafted.id).state == "open"
+
+
+def test_amendment_widens_on_a_document_and_only_then(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, grant = case
+    with pytest.raises(OutsideScope):
+        tech.grant(requisition, ("rewind",), cameras=("pont",))
+    greffe = town.client("greffe")
+    with pytest.raises(Invalid):
+        greffe.amend(requisition, reference="", document=PDF, cameras=("pont",))
+    widened = greffe.amend(requisition, reference="PV 2026/1234 bis", document=PDF, cameras=("pont",))
+    assert widened.cameras == ("gare", "mairie", "pont") and widened.amendments == 1
+    with pytest.raises(OutsideScope):  # an old grant stays as narrow as it was
+        tech.rewind(grant, "pont", span(12, 20))
+    fresh = tech.grant(requisition, ("rewind",), cameras=("pont",))
+    assert canaries(tech.rewind(fresh.id, "pont", span(12, 20)))
+
+
+def test_narrow_bases(town: Town) -> None:
+    requisition = town.opened(
+        reference="Consultation 7", basis="habilitated_officer", article="", document=None, intervals=(span(10, 40),)
+    )
+    tech = town.client("tech")
+    for act in ("search", "trace", "export"):
+        with pytest.raises(ActNotPermitted):
+            tech.grant(requisition, (act,))  # type: ignore[arg-type]
+    grant = tech.grant(requisition, ("rewind",))
+    assert canaries(tech.rewind(grant.id, "gare", span(10, 12)))
+    assert town.gate.requisitions.orders(requisition)
+    assert not list((town.folder / "orders").glob("*.order"))
+
+
+def test_a_requisition_expires_by_itself(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, _, _ = case
+    town.clock.turn(days=21)
+    assert town.client("greffe").requisition(requisition).state == "expired"
+    with pytest.raises(BasisNotOpen):
+        town.client("tech").grant(requisition, ("rewind",))
+
+
+def test_people_are_the_administrators(town: Town) -> None:
+    admin = town.client("admin")
+    made = admin.make_person("lea", "Léa Roy", ("technician",), PASSWORD)
+    assert made.totp_uri.startswith("otpauth://totp/Passage") and len(made.recovery_codes) == 8
+    with pytest.raises(Invalid, match="exclude"):
+        admin.set_roles(made.person.id, ("administrator", "technician"))
+    with pytest.raises(Conflict):
+        admin.make_person("lea", "Autre", ("technician",), PASSWORD)
+    with pytest.raises(Conflict, match="only administrator"):
+        admin.leave(town.people["admin"])
+    for call in (admin.requisitions, admin.journal):
+        with pytest.raises(DutyRefused):
+            call()
+    with pytest.raises(DutyRefused):
+        town.client("tech").make_person("x.y", "X", ("technician",), PASSWORD)
+    tech = town.client("tech")
+    admin.leave(town.people["tech"])
+    with pytest.raises(SignedOut):
+        tech.whoami()
+
+
+def test_cameras_say_where_and_never_how(town: Town) -> None:
+    text = town.http().get("/cameras", headers={"Authorization": f"Bearer {town.client('tech').token}"}).text
+    assert "mairie" in text and "secret" not in text and "10.0.0" not in text
+
+
+def test_progress(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, _ = case
+    assert tech.progress(requisition).state == "waiting"
+    order = town.gate.requisitions.orders(requisition)[0]
+    (town.folder / "orders" / f"{order}.progress.json").write_text(
+        '{"state":"running","seconds_asked":60,"seconds_done":12.5,"passages":3,"message":""}'
+    )
+    seen = tech.progress(requisition)
+    assert (seen.state, seen.seconds_done, seen.passages) == ("running", 12.5, 3)
+
+
+def test_warnings_weeks_before(town: Town) -> None:
+    town.person("bientot", "technician", until=town.clock() + timedelta(days=20))
+    warnings = town.client("bientot").whoami().warnings
+    assert len(warnings) == 2 and all("renewed" in w for w in warnings)
+    assert town.client("tech").whoami().warnings == ()
