@@ -35,7 +35,7 @@ _NEUTRALS: Final = [COLOURS.index(name) for name in ("white", "grey", "black")]
 
 
 def white_gains(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Gains (3,) BGR that take the light of a scene towards white: shades of grey (Finlayson and Trezzi 2004), held back.
+    """Gains (3,) BGR that take the light of a scene towards white, held back: shades of grey (Finlayson, Trezzi 2004).
 
     Args:
         frame: (h, w, 3) BGR, of any size; a small one is enough.
@@ -116,7 +116,7 @@ def body_colours(crop: NDArray[np.uint8], gains: NDArray[np.float32]) -> NDArray
     shares = name_pixels(pixels)
     place = _PLACE.reshape(-1)
     neutral = shares[:, _NEUTRALS].sum(axis=1)
-    # Glass, tyres, shadow and reflections are neutral on every vehicle; colour is shown by paint alone, and counts double.
+    # Glass, tyres, shadow and reflections are neutral on every vehicle; only paint shows colour, which counts double.
     total = (shares * (place * (2 - neutral))[:, None]).sum(axis=0)
     light = cv2.cvtColor(np.ascontiguousarray(pixels[None]), cv2.COLOR_BGR2LAB)[0, :, 0]
     total[_NEUTRALS] = total[_NEUTRALS].sum() * _neutral_paint(light, place * neutral)
@@ -142,7 +142,7 @@ def _neutral_paint(light: NDArray[np.float32], weight: NDArray[np.float32]) -> N
 
 
 def _place() -> NDArray[np.float32]:
-    """Weight of each pixel of the 40 × 40 crop: most below the middle, where doors and bonnets are, little at the edges."""
+    """Weight of each pixel of the 40 × 40 crop: most below the middle, where doors and bonnets are."""
     y, x = np.mgrid[0:_SIDE, 0:_SIDE].astype(np.float32) / (_SIDE - 1)
     weight = np.exp(-(((x - 0.5) / 0.33) ** 4)) * np.exp(-(((y - 0.56) / 0.27) ** 4))
     return np.asarray(weight, dtype=np.float32)

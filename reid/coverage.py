@@ -54,7 +54,7 @@ class CoverageLog:
         out: list[Coverage] = []
         cell = self.cell
         if cell is not None and (_cell_start(gop.first_at) != _cell_start(cell.started_at)):
-            out += self._close()
+            out += self.close()
             cell = None
         if cell is None:
             start = gop.first_at
@@ -83,7 +83,7 @@ class CoverageLog:
 
     def end(self, started_at: datetime, ended_at: datetime) -> list[Coverage]:
         """Complete the rows of an interval: what none covers up to its end was not recorded."""
-        out = self._close()
+        out = self.close()
         covered = self.told_to if self.told_to is not None and self.told_to > started_at else started_at
         if (ended_at - covered).total_seconds() > 2.0:
             out += self._apart("gap", covered, ended_at, "no recording", 0)
@@ -93,7 +93,7 @@ class CoverageLog:
     def _apart(
         self, status: Literal["gap", "unreadable"], started_at: datetime, ended_at: datetime, reason: str, frames: int
     ) -> list[Coverage]:
-        out = self._close()
+        out = self.close()
         out.append(
             Coverage(
                 scope=self.scope,
@@ -108,7 +108,8 @@ class CoverageLog:
         self.told_to = max(ended_at, self.told_to or ended_at)
         return out
 
-    def _close(self) -> list[Coverage]:
+    def close(self) -> list[Coverage]:
+        """Tell the growing row for the last time."""
         cell, self.cell = self.cell, None
         return [] if cell is None else [self._row(cell)]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """From one camera's findings to its passages: the whole state of one (scope, camera), kept in snapshots.
 
-1. Records that are not newer than the last one are dropped: delivery is at least once.
+1. What is no newer than the last frame, or lies in an interval that has ended, is dropped: records may come twice.
 2. The tracker says which finding belongs to which track.
 3. Pieces of one vehicle's way, broken by a tree or a truck, are joined.
 4. What has left, or has parked, becomes a passage; what never moved becomes nothing.
@@ -11,23 +11,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from reid.coverage import CoverageLog
-from reid.finding import Finding, GopFindings, LookedInVain
+from reid.finding import Ended, Finding, GopFindings, LookedInVain, Missing, Seen
 from reid.joining import JOIN_S, may_join
 from reid.motion import cells_share
-from reid.parked import PARKED_AFTER_S, Stance
+from reid.parked import Stance
 from reid.passage import Box, Coverage, Passage, Track
 from reid.tracker import CameraTracker
 from reid.tracklet import Tracklet
 
 Outcome = Passage | Track | Coverage
+Span = tuple[datetime, datetime]
 
 LARGEST_HOLE_S = 2.0
 """A hole between two records above this is a gap, even where no gap record says so."""
 _EDGE_S = 0.4
-"""A vehicle first seen within this of the beginning of indexing was there before."""
+"""A vehicle seen within this of where indexing begins or breaks off was in view there."""
 
 
 @dataclass(slots=True)
@@ -36,32 +37,77 @@ class Crossings:
 
     scope: str
     camera: str
-    tracker: CameraTracker = field(default_factory=CameraTracker)
+    confidence: float = 0.25
+    """Score from which a finding may begin a track; weaker ones only carry tracks on."""
+    tracker: CameraTracker = field(init=False)
     tracklets: list[Tracklet] = field(default_factory=list)
     coverage: CoverageLog = field(init=False)
     seen_until: datetime | None = None
-    """Capture time of the last frame taken."""
-    told_until: datetime | None = None
-    """Capture time up to which gaps and ends of intervals were told."""
+    """Capture time up to which records were taken, in the present interval."""
     began_at: datetime | None = None
     """First frame of the present unbroken stretch."""
     begun: tuple[datetime, int] | None = None
     """Last instant at which tracks began, and how many did: the ordinals of their ids."""
+    interval: Span | None = None
+    done: list[Span] = field(default_factory=list)
+    """Intervals that have ended."""
     detector: str = ""
     size_px: tuple[int, int] = (0, 0)
+    covered_s: float = 0.0
+    """Of the present interval, for progress."""
+    passages: int = 0
+    """Made in the present interval, for progress."""
 
     def __post_init__(self) -> None:
+        self.tracker = CameraTracker(self.confidence)
         self.coverage = CoverageLog(self.scope, self.camera)
 
-    def take(self, gop: GopFindings) -> list[Outcome]:
-        """Take what was found in the next GOP; passages that ended, their tracks, and coverage come back."""
-        frames = [f for f in gop.sampled if self.seen_until is None or f.at > self.seen_until]
+    def take(self, seen: Seen) -> list[Outcome]:
+        """Take what became of the camera's next record; passages that ended, their tracks, and coverage come back."""
+        if seen.interval is not None and seen.interval in self.done:
+            return []
+        out = self._enter(seen.interval) if seen.interval != self.interval and not isinstance(seen, Ended) else []
+        if isinstance(seen, GopFindings):
+            out += self._looked(seen)
+        elif isinstance(seen, LookedInVain):
+            out += self._in_vain(seen)
+        elif isinstance(seen, Missing):
+            out += self._missing(seen)
+        else:
+            out += self._ended(seen)
+        self.passages += sum(isinstance(o, Passage) for o in out)
+        return out
+
+    def _enter(self, interval: Span | None) -> list[Outcome]:
+        """Begin another interval; one that begins where the last ends goes on without a break."""
+        if self.interval is not None and interval is not None and self.interval[1] == interval[0]:
+            self.interval = interval
+            self.covered_s, self.passages = 0.0, 0
+            return []
+        out = self._flush(cut=True)
+        out += self.coverage.close()
+        self.coverage = CoverageLog(self.scope, self.camera)
+        self.interval, self.seen_until = interval, None
+        self.covered_s, self.passages = 0.0, 0
+        return out
+
+    def _looked(self, gop: GopFindings) -> list[Outcome]:
         if self.seen_until is not None and gop.last_at <= self.seen_until:
             return []
         out: list[Outcome] = []
+        frames = [f for f in gop.sampled if self.seen_until is None or f.at > self.seen_until]
         if self.seen_until is not None and (gop.first_at - self.seen_until).total_seconds() > LARGEST_HOLE_S:
-            out += self.gap(self.seen_until, gop.first_at, "no recording")
-        if self.detector and (self.detector != gop.detector or self.size_px != (gop.width_px, gop.height_px)):
+            out += self._missing(
+                Missing(
+                    scope=self.scope,
+                    camera=self.camera,
+                    started_at=self.seen_until,
+                    ended_at=gop.first_at,
+                    interval=gop.interval,
+                    reason="nothing was recorded",
+                )
+            )
+        if self.detector and (self.detector, self.size_px) != (gop.detector, (gop.width_px, gop.height_px)):
             out += self._flush(cut=True)
         self.detector, self.size_px = gop.detector, (gop.width_px, gop.height_px)
         if self.began_at is None:
@@ -71,14 +117,14 @@ class Crossings:
                 self._frame(frame.at, frame.findings, frame.motion)
             else:
                 self.tracker.rest(frame.at)
-        self.seen_until = max(gop.last_at, self.seen_until or gop.last_at)
+        self.covered_s += (gop.last_at - max(gop.first_at, self.seen_until or gop.first_at)).total_seconds()
+        self.seen_until = gop.last_at
         self._join()
-        out += self._finish()
+        out += self._finish(gop.last_at)
         out += self.coverage.looked(gop)
         return out
 
-    def in_vain(self, lost: LookedInVain) -> list[Outcome]:
-        """Take a GOP that could not be looked at."""
+    def _in_vain(self, lost: LookedInVain) -> list[Outcome]:
         if self.seen_until is not None and lost.last_at <= self.seen_until:
             return []
         out: list[Outcome] = []
@@ -87,26 +133,26 @@ class Crossings:
         self.seen_until = lost.last_at
         return [*out, *self.coverage.unreadable(lost)]
 
-    def gap(self, started_at: datetime, ended_at: datetime, reason: str) -> list[Outcome]:
-        """Take a stretch for which there is no video: every track ends where it was."""
-        if self.told_until is not None and ended_at <= self.told_until:
+    def _missing(self, gap: Missing) -> list[Outcome]:
+        """A stretch without video: every track ends where it was."""
+        if self.seen_until is not None and gap.ended_at <= self.seen_until:
             return []
-        self.told_until = ended_at
         out = self._flush(cut=True)
-        self.seen_until = max(ended_at, self.seen_until or ended_at)
-        # The next frame may come at the very end of the gap.
-        self.seen_until -= timedelta(microseconds=1)
-        return [*out, *self.coverage.gap(started_at, ended_at, reason)]
+        # The next frame may lie at the very end of the gap: it is newer than what was seen before it.
+        self.seen_until = max(gap.started_at, self.seen_until or gap.started_at)
+        return [*out, *self.coverage.gap(gap.started_at, gap.ended_at, gap.reason)]
 
-    def end(self, started_at: datetime, ended_at: datetime) -> list[Outcome]:
-        """Take the end of an interval: every track ends, and what was not covered is said to be missing."""
-        if self.told_until is not None and ended_at <= self.told_until:
-            return []
-        self.told_until = ended_at
-        out = self._flush(cut=True)
-        last = self.seen_until
-        self.seen_until = max(ended_at - timedelta(microseconds=1), last or ended_at)
-        return [*out, *self.coverage.end(started_at, ended_at)]
+    def _ended(self, end: Ended) -> list[Outcome]:
+        """The end of an interval: every track ends, and what was not covered is said to be missing."""
+        if end.interval is None:
+            if self.seen_until is not None and end.ended_at < self.seen_until:
+                return []
+            return [*self._flush(cut=True), *self.coverage.end(end.started_at, end.ended_at)]
+        self.done.append(end.interval)
+        if self.interval != end.interval and self.interval is not None and self.interval[0] == end.interval[1]:
+            return []  # the next interval goes on without a break
+        out = [] if self.interval == end.interval else self._enter(end.interval)
+        return [*out, *self._flush(cut=True), *self.coverage.end(end.started_at, end.ended_at)]
 
     def _frame(self, at: datetime, findings: tuple[Finding, ...], motion: bytes) -> None:
         width, height = self.size_px
@@ -146,26 +192,21 @@ class Crossings:
             earlier.join(later)
             del self.tracklets[j]
 
-    def _finish(self) -> list[Outcome]:
+    def _finish(self, now: datetime) -> list[Outcome]:
         """Close what has ended by now."""
         out: list[Outcome] = []
-        now = self.seen_until
-        assert now is not None  # noqa: S101 - set by every caller
         alive = self.tracker.alive()
         kept = []
         for tracklet in self.tracklets:
             followed = bool(tracklet.serials & alive)
-            unseen = (now - tracklet.last_at).total_seconds()
             if followed and tracklet.stance.parked(now):
                 out += self._close(tracklet, parked=True)
                 for serial in tracklet.serials:
                     self.tracker.drop(serial)
-            elif not followed and (tracklet.count < 2 or unseen > JOIN_S):
+            elif not followed and (tracklet.count < 2 or (now - tracklet.last_at).total_seconds() > JOIN_S):
                 out += self._close(tracklet)
             else:
-                if not tracklet.stance.moved and len(tracklet.sightings) > 40:
-                    # What stands from the start needs no long memory: its passage begins when it moves off.
-                    tracklet.sightings = [tracklet.sightings[0], *tracklet.sightings[-24:]]
+                tracklet.forget_standing()
                 kept.append(tracklet)
         self.tracklets = kept
         return out
@@ -173,21 +214,15 @@ class Crossings:
     def _flush(self, *, cut: bool) -> list[Outcome]:
         """Close everything: nothing can be followed over what comes now."""
         out: list[Outcome] = []
-        end = self.seen_until
         for tracklet in self.tracklets:
-            at_end = cut and end is not None and (end - tracklet.last_at).total_seconds() < _EDGE_S
-            standing = end is not None and tracklet.stance.standing_s(end) >= PARKED_AFTER_S / 2
-            out += self._close(tracklet, parked=standing and tracklet.stance.moved and not at_end, cut=at_end)
+            in_view = self.seen_until is not None and (self.seen_until - tracklet.last_at).total_seconds() < _EDGE_S
+            out += self._close(tracklet, cut=cut and in_view)
         self.tracklets = []
-        self.tracker = CameraTracker()
+        self.tracker = CameraTracker(self.confidence)
         self.began_at = None
         return out
 
     def _close(self, tracklet: Tracklet, *, parked: bool = False, cut: bool = False) -> list[Outcome]:
         if not tracklet.is_passage():
             return []
-        return list(
-            tracklet.close(self.scope, self.camera, self.detector, *self.size_px, parked=parked, cut_end=cut)
-        )
-
-
+        return list(tracklet.close(self.scope, self.camera, self.detector, *self.size_px, parked=parked, cut_end=cut))

@@ -54,8 +54,8 @@ class GopFindings(msgspec.Struct, frozen=True, kw_only=True):
     first_at: datetime
     last_at: datetime
     """Of the frames inside the interval asked for."""
-    edge_at: datetime | None = None
-    """Where the interval asked for begins, when it begins inside or just before this GOP."""
+    interval: tuple[datetime, datetime] | None = None
+    """Start and end of the interval asked for; None in continuous indexing, which has none."""
     width_px: int
     height_px: int
     frames: int
@@ -77,8 +77,34 @@ class LookedInVain(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     first_at: datetime
     last_at: datetime
+    interval: tuple[datetime, datetime] | None = None
     frames: int
     reason: str
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of capture time without video."""
+
+    scope: str
+    camera: str
+    started_at: datetime
+    ended_at: datetime
+    interval: tuple[datetime, datetime] | None = None
+    reason: str
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of an interval asked for, or of a camera that is a file."""
+
+    scope: str
+    camera: str
+    started_at: datetime
+    ended_at: datetime
+    interval: tuple[datetime, datetime] | None = None
+
+
+Seen = GopFindings | LookedInVain | Missing | Ended
+"""What becomes of one record of a camera."""
 
 
 def pack(vector: NDArray[np.floating]) -> bytes:

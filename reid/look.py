@@ -37,6 +37,9 @@ class Look:
     travel_unexplained_s: float = 0.0
     frames: int = 0
     frames_detected: int = 0
+    width_px: int = 0
+    height_px: int = 0
+    """Of the pictures; 0 when there was none."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall seconds by stage: decode (waiting for frames), motion, detect, describe."""
 
@@ -62,7 +65,6 @@ def look_at(frames: Iterable[Frame], detector: Detector, inside: Callable[[datet
     masks: list[NDArray[np.bool_]] = []
     held = _Held()
     gains: NDArray[np.float32] | None = None
-    size: tuple[int, int] | None = None
     for at, frame in _timed(frames, look):
         if not inside(at):
             continue
@@ -70,7 +72,7 @@ def look_at(frames: Iterable[Frame], detector: Detector, inside: Callable[[datet
         began = perf_counter()
         if gains is None:
             gains = white_gains(frame)
-            size = (frame.shape[0], frame.shape[1])
+            look.height_px, look.width_px = frame.shape[:2]
         small.append(shrink(frame))
         seconds.append(at.timestamp())
         held.at.append(at)
@@ -80,9 +82,9 @@ def look_at(frames: Iterable[Frame], detector: Detector, inside: Callable[[datet
             _chunk(look, detector, held, small, seconds, gains, masks, boxes)
     if held.at and gains is not None:
         _chunk(look, detector, held, small, seconds, gains, masks, boxes)
-    if masks and size is not None:
+    if masks:
         began = perf_counter()
-        motion = Motion(np.concatenate(masks), small[0].shape[1] / size[1])
+        motion = Motion(np.concatenate(masks), small[0].shape[1] / look.width_px)
         look.travel_explained_s, look.travel_unexplained_s = travel_seconds(motion, seconds, boxes)
         look.seconds["motion"] += perf_counter() - began
     return look

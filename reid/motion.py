@@ -69,9 +69,7 @@ def shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def find_motion(
-    small: Sequence[NDArray[np.uint8]], seconds: Sequence[float], first: int = 0
-) -> NDArray[np.bool_]:
+def find_motion(small: Sequence[NDArray[np.uint8]], seconds: Sequence[float], first: int = 0) -> NDArray[np.bool_]:
     """Say where the pictures change: (len(small) - first, rows, columns).
 
     Args:
@@ -105,7 +103,7 @@ def cells_share(grid: bytes, box: Box, width_px: int, height_px: int) -> float:
 
 def _overlaps(low: float, high: float, cells: int) -> NDArray[np.float64]:
     edges = np.arange(cells, dtype=np.float64)
-    return np.clip(np.minimum(high, edges + 1) - np.maximum(low, edges), 0, None)
+    return np.asarray(np.clip(np.minimum(high, edges + 1) - np.maximum(low, edges), 0, None))
 
 
 def _partner(seconds: Sequence[float], index: int) -> int | None:

@@ -3,7 +3,7 @@
 
 What differs from the original: frames are counted in milliseconds, so that patience is a time whatever the frame rate;
 a lost track whose place shows no motion is frozen, neither aged nor moved on, because what it followed is standing
-there; only what moves starts a track; and the whole state is small, plain, pickles, and shares nothing with other cameras.
+there; only what moves starts a track; and the whole state is small, plain, pickles, and belongs to one camera alone.
 """
 
 from __future__ import annotations
@@ -24,20 +24,35 @@ from reid.passage import Box
 
 PATIENCE_S = 1.5
 """How long a track that moves may go unseen before it ends."""
-START_SCORE = 0.30
+CONFIDENCE = 0.25
+"""Score from which a finding is matched first and may begin a track, where nothing else is said."""
+CARRY_SHARE = 0.4
+"""Of that score; findings down to it carry a track on and begin none."""
+_START_MARGIN = 0.05
 MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""
 FROZEN_SHARE = 0.03
 """Share of a lost track's place below which nothing happens there."""
 
-_FIELDS = ("track_id", "mean", "covariance", "state", "frame_id", "start_frame", "is_activated", "score", "tracklet_len")
+_FIELDS = (
+    "track_id",
+    "mean",
+    "covariance",
+    "state",
+    "frame_id",
+    "start_frame",
+    "is_activated",
+    "score",
+    "tracklet_len",
+)
 
 
 class CameraTracker:
     """The tracker of one camera: `update` with one frame's findings says which track each belongs to."""
 
-    def __init__(self) -> None:
-        self._byte = _TimedByteTracker()
+    def __init__(self, confidence: float = CONFIDENCE) -> None:
+        """`confidence`: score from which a finding is matched first and may begin a track."""
+        self._byte = _TimedByteTracker(confidence)
         self._origin: datetime | None = None
 
     def update(
@@ -75,10 +90,10 @@ class CameraTracker:
         self._byte.lost_stracks = [t for t in self._byte.lost_stracks if t.track_id != track]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"origin": self._origin, **self._byte.dump()}
+        return {"origin": self._origin, "confidence": self._byte.args.track_high_thresh, **self._byte.dump()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._byte = _TimedByteTracker()
+        self._byte = _TimedByteTracker(state["confidence"])
         self._origin = state["origin"]
         self._byte.load(state)
 
@@ -114,13 +129,17 @@ class _Boxes:
         return len(self.conf)
 
 
-class _TimedByteTracker(BYTETracker):
-    def __init__(self) -> None:
+class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has no types
+    tracked_stracks: list[STrack]
+    lost_stracks: list[STrack]
+    removed_stracks: list[STrack]
+
+    def __init__(self, confidence: float) -> None:
         super().__init__(
             IterableSimpleNamespace(
-                track_high_thresh=0.25,
-                track_low_thresh=0.1,
-                new_track_thresh=START_SCORE,
+                track_high_thresh=confidence,
+                track_low_thresh=confidence * CARRY_SHARE,
+                new_track_thresh=min(0.95, confidence + _START_MARGIN),
                 track_buffer=round(PATIENCE_S * 1000),
                 match_thresh=0.85,
                 fuse_score=True,

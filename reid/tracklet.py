@@ -26,7 +26,7 @@ _LEAST_SCORE = 0.35
 """Mean of the better half of its scores."""
 _LEAST_MOVING = 0.05
 LEAST_SIZE_PX = 21.0
-"""Root of its area in the recorded picture over its larger looks: below it neither make, class nor colour can be told."""
+"""Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
 _LEAST_TRAVEL = 0.8
 """Over the whole passage, in its own smaller side."""
 
@@ -86,6 +86,11 @@ class Tracklet:
         self.first_at = self.sightings[0].at if self.sightings else at
         self.stance.anchor = box
         self.cut_start = False
+
+    def forget_standing(self) -> None:
+        """What has stood since it was first seen needs no long memory: its passage begins when it moves off."""
+        if not self.stance.moved and len(self.sightings) > 40:
+            self.sightings = [self.sightings[0], *self.sightings[-24:]]
 
     def join(self, later: Tracklet) -> None:
         """Take a later piece of the same vehicle's way."""

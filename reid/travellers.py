@@ -20,7 +20,7 @@ from reid.passage import Box
 _LEAST_AREA = 0.008
 """Share of the picture that a thing must cover."""
 _LEAST_ASPECT = 0.75
-"""Width over height below which it may be a person; things larger than `_SURELY_AREA` are none, whatever their shape."""
+"""Width over height below which it may be a person; what is larger than `_SURELY_AREA` is none, whatever its shape."""
 _SURELY_AREA = 0.04
 _LEAST_TRAVEL = 1.0
 """Travel within the GOP, in its own smaller side."""
@@ -79,7 +79,7 @@ def travel_seconds(
 
 
 def _blobs(mask: NDArray[np.bool_]) -> list[Box]:
-    """Boxes (small pixels) of groups of changes; gaps of a tenth of the picture's height inside one thing are closed."""
+    """Boxes (small pixels) of groups of changes; gaps within one thing are closed."""
     reach = max(3, mask.shape[0] // 10) | 1
     closed = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((reach, reach), np.uint8))
     count, _, stats, _ = cv2.connectedComponentsWithStats(closed, connectivity=8)

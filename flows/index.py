@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Video to passages: continuous, or for one signed order.
+
+frames ─▶ look (decode, motion, detect, describe: one GOP, nothing kept)
+       ─▶ follow (tracks, passages, coverage: state of one scope and camera, snapshotted)
+       ─▶ bind views to their passage ─▶ passages.<scope>;  what cannot be used ─▶ dead.<scope>
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+
+from connectors import topics
+from connectors.bounds import Interval
+from connectors.broker import Broker, Outgoing
+from connectors.errors import SiteError
+from connectors.gop import EndOfInterval
+from connectors.kafka import site_broker
+from connectors.keys import GateKeys, KeyProvider
+from connectors.orders import ReplayOrder
+from connectors.partitions import PartitionMap, site_partitions
+from connectors.records import DeadRecord, encode, headers
+from connectors.site import Site, load_site, utc_now
+from connectors.topic_sink import TopicSink
+from connectors.topic_source import TopicSource, end_key
+from flows import metrics
+from flows.dead_letters import DeadLetterLimit, ensure_topics, read_topic
+from flows.drain import Drain
+from flows.index_progress import IndexProgress, Told
+from flows.looking import FLOW, Keys, Looker, bind_views
+from flows.program import arguments, run_program
+from flows.recovery import recovery_dir, run_flow
+from flows.replay import load_order
+from flows.share import Share
+from reid.crossings import Crossings, Outcome
+from reid.detector import Detector, DetectorSettings, load_detector
+from reid.finding import Ended, Seen
+from reid.passage import LIVE, Passage
+from reid.thresholds import working_confidence
+from reid.tracker import CARRY_SHARE
+
+log = logging.getLogger(__name__)
+
+Result = Outcome | EndOfInterval | Told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """The stateful step: one camera's `Crossings` take what was seen next."""
+
+    confidence: float
+    order: str
+
+    def __call__(self, state: Crossings | None, seen: Seen) -> tuple[Crossings, list[Result]]:
+        """State and results."""
+        with metrics.stage(FLOW, "track"):
+            crossings = state or Crossings(seen.scope, seen.camera, self.confidence)
+            results: list[Result] = list(crossings.take(seen))
+            if seen.interval is not None:
+                start = seen.interval[0].isoformat()
+                results.append(Told(f"{seen.camera}@{start}", crossings.covered_s, crossings.passages))
+            if isinstance(seen, Ended):
+                results.append(
+                    EndOfInterval(
+                        camera=seen.camera,
+                        scope=seen.scope,
+                        order=self.order,
+                        sequence=0,
+                        started_at=seen.started_at,
+                        ended_at=seen.ended_at,
+                    )
+                )
+        return crossings, results
+
+
+@dataclass(frozen=True, slots=True)
+class Outgo:
+    """Results to messages; progress is told on the way."""
+
+    places: PartitionMap
+    keys: Keys
+    progress: IndexProgress | None
+
+    def __call__(self, item: tuple[str, Result]) -> Iterator[Outgoing]:
+        """One message, or none."""
+        _, result = item
+        if isinstance(result, Told):
+            if self.progress is not None:
+                self.progress.tell(result)
+            return
+        if isinstance(result, Passage):
+            metrics.count("passage_passages_total", flow=FLOW, camera=result.camera)
+            result = bind_views(result, self.keys)
+        yield Outgoing(self.places.of(result.camera), result.camera, encode(result), tuple(headers(result)))
+
+
+def index_flow(source: TopicSource, looker: Looker, follow: Follow, outgo: Outgo, scope: str, drain: Drain) -> Dataflow:
+    """The dataflow."""
+    flow = Dataflow("index")
+    arrived: Any = read_topic(flow, FLOW, source, scope, drain)
+    looked = op.flat_map("look", arrived, looker)
+    split = op.branch("seen", looked, lambda item: not isinstance(item, DeadRecord))
+    dead = op.map("unusable", split.falses, _as_message)
+    op.output("unusable_letters", dead, TopicSink(broker=source.broker, topic=topics.dead(scope), stop=drain))
+    keyed = op.key_on("by_camera", split.trues, lambda seen: f"{seen.scope}/{seen.camera}")
+    followed = op.stateful_flat_map("follow", keyed, follow)
+    messages = op.flat_map("outgo", followed, outgo)
+    op.output("passages", messages, TopicSink(broker=source.broker, topic=topics.passages(scope), stop=drain))
+    return flow
+
+
+def _as_message(item: DeadRecord) -> Outgoing:
+    return Outgoing(item.partition, item.key, encode(item), tuple(headers(item)))
+
+
+def site_detector(site: Site) -> tuple[Detector, float]:
+    """The detector that a site names, asked for weak findings too, and the score from which findings count."""
+    confidence = working_confidence(site.index.detector, site.index.confidence)
+    settings = DetectorSettings(
+        model=site.index.detector,
+        confidence=confidence * CARRY_SHARE,
+        iou=0.6,
+        class_agnostic=True,
+        input_hw=site.index.input_px,
+        threads=site.index.threads or 2,
+    )
+    return load_detector(settings), confidence
+
+
+def site_keys(site: Site) -> KeyProvider | None:
+    """Where the indexer gets data keys; None where the site does not seal. Raises SiteError without its token."""
+    if not site.sealing:
+        return None
+    token = site.secrets_dir / "indexer" / "gate-token"
+    try:
+        return GateKeys(f"http://127.0.0.1:{site.gate.port}", token.read_text(encoding="utf-8").strip())
+    except OSError as fault:
+        raise SiteError([f"{token} cannot be read ({fault.strerror}): `passage up` makes it at set-up"]) from None
+
+
+def index(
+    site: Site,
+    share: Share,
+    drain: Drain,
+    *,
+    order: ReplayOrder | None = None,
+    broker: Broker | None = None,
+    keys: KeyProvider | None = None,
+    detector: tuple[Detector, float] | None = None,
+    from_end: bool = False,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Index until drained, or to the end of an order.
+
+    Args:
+        site: the town.
+        share: which of its partitions.
+        drain: says when to stop.
+        order: what a requisition asks for; None indexes continuously the cameras in continuous mode.
+        broker: in place of the site's.
+        keys: in place of the gate.
+        detector: in place of the site's, with the score from which its findings count.
+        from_end: continuous only: without a snapshot begin with what is captured from now on.
+        sleep: waits.
+    """
+    broker = broker or site_broker(site)
+    scope = LIVE if order is None else order.scope
+    cameras = _cameras(site, order)
+    places = site_partitions(site, also=() if order is None else order.cameras)
+    mine = share.of(places.partitions)
+    if order is not None:
+        mine = [p for p in mine if any(places.of(c) == p for c in cameras)]
+    progress = None if order is None else IndexProgress(site.data / "orders", order.id, share)
+    if not mine:
+        log.info("share %s has no camera of order %s", share, order.id if order else "")
+        return
+    if not ensure_topics(broker, site, scope, drain, topics.frames(scope), topics.passages(scope)):
+        return
+    found, confidence = detector or site_detector(site)
+    held = Keys(keys or site_keys(site), drain, sleep)
+    looker = Looker(
+        detector=found,
+        keys=held,
+        fps=site.index.fps,
+        cameras=cameras,
+        intervals=None if order is None else {c: sorted(order.intervals) for c in order.cameras},
+        limit=DeadLetterLimit(FLOW),
+        topic=topics.frames(scope),
+    )
+    source = TopicSource(
+        broker=broker,
+        topic=topics.frames(scope),
+        partitions=mine,
+        stop=drain,
+        until=None if order is None else awaited(order, places, mine),
+        from_end=from_end and order is None,
+        # A batch is looked at whole before its results go on and its position counts: few records, for short steps.
+        batch=4,
+    )
+    follow = Follow(confidence=confidence, order="" if order is None else order.id)
+    outgo = Outgo(places, held, progress)
+    log.info("%s: cameras %s, detector %s", scope, ", ".join(sorted(cameras)), found.model_id)
+    run_flow(index_flow(source, looker, follow, outgo, scope, drain), recovery_dir(site, FLOW, scope, share))
+    if progress is not None and not drain():
+        progress.finish()
+    log.info("drained" if drain() else "indexed to its end")
+
+
+def _cameras(site: Site, order: ReplayOrder | None) -> frozenset[str]:
+    if order is not None:
+        return frozenset(order.cameras)
+    continuous = frozenset(c.name for c in site.cameras if site.mode(c) == "continuous")
+    if not continuous:
+        raise SiteError(
+            ['no camera is in continuous mode: set indexing = "continuous" for those meant, or give an order']
+        )
+    return continuous
+
+
+def awaited(
+    order: ReplayOrder, places: PartitionMap, partitions: Collection[int]
+) -> dict[int, list[tuple[str, str, str]]]:
+    """Partition → the ends of intervals that finish it."""
+    ends: dict[int, list[tuple[str, str, str]]] = {p: [] for p in partitions}
+    for camera, interval in order.stretches():
+        if places.of(camera) in ends:
+            ends[places.of(camera)].append(end_key(_end(order, camera, interval)))
+    return ends
+
+
+def _end(order: ReplayOrder, camera: str, interval: Interval) -> EndOfInterval:
+    return EndOfInterval(
+        camera=camera,
+        scope=order.scope,
+        order=order.id,
+        sequence=0,
+        started_at=interval.start,
+        ended_at=interval.end,
+    )
+
+
+def main() -> int:
+    """`python -m flows.index --site site.toml (--live | --order FILE)`."""
+    parser = arguments("flows.index", "Video to passages.", share=True)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--live", action="store_true", help="cameras in continuous mode, until stopped")
+    what.add_argument("--order", type=Path, help="a file that the gate signed; runs to its end")
+    parser.add_argument(
+        "--from",
+        dest="begin",
+        choices=("now", "earliest"),
+        default="now",
+        help="live, first start only: with what is captured from now on, or with all that the topic holds",
+    )
+    parser.add_argument("--metrics-port", type=int, default=None, help="0 shows none; default from the site file, live")
+    given = parser.parse_args()
+    drain = Drain()
+
+    def action() -> None:
+        site = load_site(given.site)
+        share = Share.parse(given.share)
+        order = None if given.live else load_order(site, given.order, utc_now())
+        live_port = site.metrics_port + metrics.INDEX_PORT + share.index if given.live and share.index < 6 else 0
+        port = live_port if given.metrics_port is None else given.metrics_port
+        if port:
+            metrics.serve(port)
+        index(site, share, drain.on_signals(), order=order, from_end=given.begin == "now")
+
+    return run_program(action)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
