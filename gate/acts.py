@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +13,7 @@ from connectors.bounds import Interval
 from connectors.gop import Seal
 from connectors.sealing import open_view
 from gate import coverage, rewind, search, traces
+from gate.coverage import Recorded
 from gate.database import DecisionRow
 from gate.errors import Invalid, KeyDestroyed, NotFound, Unavailable
 from gate.gate import Gate
@@ -112,7 +114,7 @@ class Acts:
     def video(self, live: Live, grant: str, act: str, camera: str, interval: Interval) -> tuple[Permit, bytes]:
         """A clip for the player or to save; the ranges that a player asks for later are one act with the first."""
         gate = self._gate
-        kind = "rewind" if act == "rewind" else "video"
+        kind: Literal["rewind", "video"] = "rewind" if act == "rewind" else "video"
         details = {"camera": camera[:80], "interval": _texts([interval])[0]}
         because = gate.grants.because(live, grant)
         try:
@@ -188,7 +190,7 @@ class Acts:
             )
             return {row.passage: row.verdict for row in rows}
 
-    def _recorded(self, permit: Permit) -> coverage.Recorded:
+    def _recorded(self, permit: Permit) -> Recorded:
         footage = self._gate.footage
         return lambda camera, interval: footage.recorded(permit.bounds, camera, interval)
 

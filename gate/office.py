@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ from gate.requisitions import Opened
 from gate.sessions import Live
 
 JOURNAL_PAGE = 500
+T = TypeVar("T")
 
 
 class Office:
@@ -244,7 +245,7 @@ class Office:
     def _begin(self, opened: Opened) -> None:
         begin_work(self._gate, opened)
 
-    def _people_act(self, live: Live, act: str, words: dict[str, Any], do: Callable[[], Any]) -> Any:
+    def _people_act(self, live: Live, act: str, words: dict[str, Any], do: Callable[[], T]) -> T:
         gate = self._gate
         with gate.journal.act(act, gate.because(live), words):
             duty(live.person, "keep_people", gate.clock())

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from connectors.bounds import Interval
 from connectors.decode import frames
@@ -28,6 +29,7 @@ from gate.errors import Invalid, NotFound
 from gate.footage import Footage
 from gate.grants import Permit
 
+Picture = NDArray[np.uint8]
 LONGEST_CLIP = timedelta(minutes=15)
 """One player's worth; a longer stretch is asked for piece by piece."""
 LARGEST_CLIP = 400_000_000
@@ -80,7 +82,7 @@ def mp4(gops: Sequence[Gop]) -> bytes:
 def still(footage: Footage, permit: Permit, at: datetime) -> tuple[datetime, bytes]:
     """The picture nearest to a moment, as JPEG, with its capture time; NotFound when there is none near."""
     camera, _ = one_camera(permit)
-    best: tuple[timedelta, datetime, np.ndarray] | None = None  # type: ignore[type-arg]
+    best: tuple[timedelta, datetime, Picture] | None = None
     shown = footage.shown(permit.bounds, permit.grant.intervals)
     for gop in footage.opened(permit.bounds, camera):
         for moment, picture in _readable(gop):
@@ -94,7 +96,7 @@ def still(footage: Footage, permit: Permit, at: datetime) -> tuple[datetime, byt
     return best[1], jpeg(best[2])
 
 
-def jpeg(picture: np.ndarray, quality: int = 90) -> bytes:  # type: ignore[type-arg]
+def jpeg(picture: Picture, quality: int = 90) -> bytes:
     """A BGR picture as JPEG."""
     good, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not good:
@@ -172,7 +174,7 @@ class Clips:
         return permit.id, camera, interval
 
 
-def _readable(gop: Gop) -> Iterator[tuple[datetime, np.ndarray]]:  # type: ignore[type-arg]
+def _readable(gop: Gop) -> Iterator[tuple[datetime, Picture]]:
     try:
         yield from frames(gop)
     except VideoError:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -202,7 +202,7 @@ class Service:
     def withdraw_credential(self, request: Request, body: bytes) -> Response:
         """End one now."""
         live, query = self._live(request), request.query_params
-        kind = "agrement" if query.get("kind") == "agrement" else "habilitation"
+        kind: Literal["agrement", "habilitation"] = "agrement" if query.get("kind") == "agrement" else "habilitation"
         return _json(
             self.office.withdraw_credential(live, request.path_params["person"], kind, query.get("reference", ""))
         )

@@ -2,6 +2,7 @@
 """The journal: intent before, outcome after, whole under crashes, full disks and several writers."""
 
 import errno
+import itertools
 import json
 import multiprocessing
 import os
@@ -38,7 +39,7 @@ def test_chain_and_canonical_form(journal: Journal) -> None:
     held = entries(journal)
     assert [e["n"] for e in held] == [1, 2, 3, 4, 5]
     assert held[0]["prev"] == START
-    for before, after in zip(held, held[1:], strict=False):
+    for before, after in itertools.pairwise(held):
         assert after["prev"] == before["hash"]
     assert all(entry_hash(e) == e["hash"] for e in held)
 
@@ -105,7 +106,7 @@ def test_other_writers_are_followed(journal: Journal, key: Ed25519PrivateKey) ->
         other.append("event", "b")
     held = entries(journal)
     assert [e["n"] for e in held] == list(range(1, 9))
-    assert all(a["hash"] == b["prev"] for a, b in zip(held, held[1:], strict=False))
+    assert all(a["hash"] == b["prev"] for a, b in itertools.pairwise(held))
 
 
 def _many(folder: str, times: int) -> None:
@@ -124,7 +125,7 @@ def test_processes_write_one_chain(journal: Journal) -> None:
         worker.join()
     held = entries(journal)
     assert [e["n"] for e in held] == list(range(1, 121))
-    assert all(a["hash"] == b["prev"] for a, b in zip(held, held[1:], strict=False))
+    assert all(a["hash"] == b["prev"] for a, b in itertools.pairwise(held))
 
 
 def test_head_is_signed_and_given_to_witnesses(journal: Journal, key: Ed25519PrivateKey) -> None:

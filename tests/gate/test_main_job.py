@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The main job through service and client: sign in, requisition, grant, rewind, search, pictures; and what is refused."""
+"""The main job through service and client, from signing in to pictures, and what is refused on the way."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_one_camera_or_one_second_outside_gets_nothing(
 
 
 def test_search_is_bounded_and_journalled(case: tuple[Town, str, GateClient, str]) -> None:
-    town, requisition, tech, grant = case
+    town, _requisition, tech, grant = case
     found = tech.search(grant, colours=("red",))
     assert found.total == len(found.passages) > 0
     assert {p.camera for p in found.passages} <= {"mairie", "gare"}

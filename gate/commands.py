@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The gate's part of the command `passage`: signing in, and rewind, search, trace under a requisition.
+
+`people_commands.py`, `requisition_commands.py`, `journal_commands.py` and `retention_commands.py` hold the rest.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gate.client import keep_session, session_file
+from gate.command_line import (
+    SITE,
+    AsJson,
+    Directed,
+    SiteFile,
+    Wanted,
+    between,
+    client,
+    granted,
+    length,
+    local,
+    moment,
+    show,
+    tabled,
+    write_out,
+)
+from gate.errors import Invalid
+from gate.journal_commands import journal_app
+from gate.messages import CoverageStatement, Decision, Interval
+from gate.people_commands import people_app
+from gate.requisition_commands import requisition_app
+from gate.retention_commands import retention_app
+
+app = typer.Typer(no_args_is_help=True)
+app.add_typer(people_app, name="people")
+app.add_typer(requisition_app, name="requisition")
+app.add_typer(journal_app, name="journal")
+app.add_typer(retention_app, name="retention")
+
+
+@app.command("sign-in")
+def sign_in(
+    login: str,
+    site: SiteFile = SITE,
+    code: Annotated[str, typer.Option(help="Six digits, or a recovery code; asked for when not given.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Sign in; the session is kept in a file that only you may read, until it ends or you sign out.
+
+    The password is asked for, or read from PASSAGE_PASSWORD.
+    """
+    password = os.environ.get("PASSAGE_PASSWORD") or typer.prompt("Password", hide_input=True)
+    gate = client(site)
+    gate.token = None
+    who = gate.sign_in(login, password, code or typer.prompt("Code"))
+    keep_session(gate.token or "")
+    show(who, as_json, tabled(f"{who.name} ({', '.join(who.roles)})", ["warnings"], [[w] for w in who.warnings]))
+
+
+@app.command("sign-out")
+def sign_out(site: SiteFile = SITE) -> None:
+    """End the session."""
+    try:
+        client(site).sign_out()
+    finally:
+        session_file().unlink(missing_ok=True)
+    typer.echo("signed out")
+
+
+@app.command()
+def whoami(site: SiteFile = SITE, as_json: AsJson = False) -> None:
+    """Who is signed in, and what lapses soon."""
+    who = client(site).whoami()
+    rows = [[w] for w in who.warnings]
+    show(who, as_json, tabled(f"{who.name} ({', '.join(who.roles)})", ["warnings"], rows))
+
+
+@app.command()
+def cameras(site: SiteFile = SITE, as_json: AsJson = False) -> None:
+    """The town's cameras."""
+    found = client(site).cameras()
+    rows = [(c.name, c.label, c.place, c.indexing, c.group) for c in found]
+    show(found, as_json, tabled("Cameras", ["name", "label", "place", "indexing", "group"], rows))
+
+
+@app.command()
+def rewind(
+    camera: str,
+    time: Annotated[str, typer.Argument(help="When it begins: 2026-03-20 14:05:30 in the town's time.")],
+    span: Annotated[str, typer.Option("--for", help="How long: 20s, 5m.")] = "20s",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The MP4 to write.")] = None,
+    wanted: Wanted = "",
+    directed_by: Directed = "",
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """Save recorded video of a camera as MP4, exactly as the camera made it. Needs no index."""
+    begin = moment(time, site)
+    interval = Interval(begin, begin + length(span))
+    gate = client(site)
+    grant = granted(gate, wanted, ("rewind",), directed_by, (camera,))
+    out = out or Path(f"{camera}-{begin:%Y%m%dT%H%M%SZ}.mp4")
+    data = gate.rewind(grant.id, camera, interval)
+    write_out(data, out)
+    statement = gate.coverage(grant.id, (camera,), interval)
+    answer = {"file": str(out), "bytes": len(data), "recorded_s": statement.recorded_s, "asked_s": statement.asked_s}
+    title = f"{out}: {len(data)} bytes, {statement.recorded_s:.1f} of {statement.asked_s:.1f} s recorded"
+    show(answer, as_json, tabled(title, ["missing", "from", "to", "why"], _gaps(statement, site)))
+
+
+@app.command()
+def still(
+    camera: str,
+    time: Annotated[str, typer.Argument(help="When: 2026-03-20 14:05:30 in the town's time.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The JPEG to write.")] = None,
+    wanted: Wanted = "",
+    directed_by: Directed = "",
+    site: SiteFile = SITE,
+) -> None:
+    """Save one recorded picture as JPEG."""
+    at = moment(time, site)
+    gate = client(site)
+    grant = granted(gate, wanted, ("picture",), directed_by, (camera,))
+    out = out or Path(f"{camera}-{at:%Y%m%dT%H%M%SZ}.jpg")
+    write_out(gate.still(grant.id, camera, at), out)
+    typer.echo(str(out))
+
+
+@app.command()
+def search(
+    colour: Annotated[list[str] | None, typer.Option("--colour", "-c", help="red, white, …; may be repeated.")] = None,
+    kind: Annotated[list[str] | None, typer.Option("--class", help="car, van, truck, bus, motorcycle.")] = None,
+    camera: Annotated[list[str] | None, typer.Option("--camera", help="Only these cameras.")] = None,
+    start: Annotated[str, typer.Option("--from", help="Not before; with --to.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Not after.")] = "",
+    share: Annotated[float, typer.Option("--share", help="Least share of the colours, 0 to 1.")] = 0.35,
+    limit: int = 24,
+    page: Annotated[int, typer.Option(help="1 is the first.")] = 1,
+    pictures: Annotated[Path | None, typer.Option("--pictures", help="Folder to write the best view of each.")] = None,
+    wanted: Wanted = "",
+    directed_by: Directed = "",
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """Find passages by colour, class, camera and time. Candidates, never identifications."""
+    if page < 1:
+        raise Invalid("--page: 1 is the first")
+    gate = client(site)
+    acts = ("search", "picture") if pictures else ("search",)
+    grant = granted(gate, wanted, acts, directed_by)  # type: ignore[arg-type]
+    found = gate.search(
+        grant.id,
+        classes=kind or (),
+        colours=colour or (),
+        colour_share=share,
+        cameras=camera,
+        interval=between(start, end, site),
+        limit=limit,
+        offset=(page - 1) * limit,
+    )
+    if pictures:
+        pictures.mkdir(parents=True, exist_ok=True)
+        for passage in found.passages:
+            if passage.views:
+                write_out(gate.picture(grant.id, passage.id, 0), pictures / f"{passage.id}.jpg")
+    rows = [
+        (p.id, p.camera, local(p.started_at, site), p.vehicle_class, p.colour, f"{p.colour_match:.2f}", p.vehicle_id)
+        for p in found.passages
+    ]
+    c = found.coverage
+    title = f"{found.total} candidates; {c.indexed_s:.0f} of {c.recorded_s:.0f} recorded camera-seconds indexed"
+    heads = ["passage", "camera", "time", "class", "colour", "match", "vehicle"]
+    show(found, as_json, tabled(title, heads, rows))
+    _warn(c, as_json, site)
+
+
+@app.command()
+def trace(
+    passage: str,
+    accept: Annotated[list[str] | None, typer.Option(help="A passage that is the vehicle; may be repeated.")] = None,
+    reject: Annotated[list[str] | None, typer.Option(help="A passage that is not; may be repeated.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep these decisions with the requisition.")] = False,
+    pictures: Annotated[Path | None, typer.Option("--pictures", help="Folder to write the best view of each.")] = None,
+    wanted: Wanted = "",
+    directed_by: Directed = "",
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """Follow one vehicle from camera to camera. Candidates to check, never an identification."""
+    decisions = [Decision(passage_id=p, verdict="accepted") for p in accept or ()]
+    decisions += [Decision(passage_id=p, verdict="rejected") for p in reject or ()]
+    gate = client(site)
+    grant = granted(gate, wanted, ("trace", "search", "picture"), directed_by)
+    if keep:
+        for decision in decisions:
+            gate.decide(grant.id, passage, decision)
+    found = gate.trace(grant.id, passage, decisions)
+    if pictures:
+        pictures.mkdir(parents=True, exist_ok=True)
+        for number, step in enumerate(found.steps, 1):
+            if step.passage.views:
+                name = f"{number:02d}-{step.passage.camera}-{step.passage.id[:8]}.jpg"
+                write_out(gate.picture(grant.id, step.passage.id, 0), pictures / name)
+    rows = [
+        (
+            n,
+            s.passage.id,
+            s.passage.camera,
+            local(s.passage.started_at, site),
+            f"{s.probability:.2f}",
+            f"{s.look:.2f}",
+            "" if s.travel_s is None else f"{timedelta(seconds=round(s.travel_s))}",
+            s.rivals,
+            s.decision,
+        )
+        for n, s in enumerate(found.steps, 1)
+    ]
+    heads = ["", "passage", "camera", "time", "probability", "look", "travel", "rivals", "decision"]
+    show(found, as_json, tabled(found.notice, heads, rows))
+    _warn(found.coverage, as_json, site)
+
+
+@app.command()
+def coverage(
+    camera: Annotated[list[str] | None, typer.Option("--camera", help="Only these cameras.")] = None,
+    start: Annotated[str, typer.Option("--from", help="Not before; with --to.")] = "",
+    end: Annotated[str, typer.Option("--to", help="Not after.")] = "",
+    wanted: Wanted = "",
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """What of a requisition is recorded and indexed, and what is missing."""
+    gate = client(site)
+    grant = granted(gate, wanted, ("rewind", "search"))
+    found = gate.coverage(grant.id, tuple(camera or ()), between(start, end, site))
+    title = f"{found.asked_s:.0f} s asked, {found.recorded_s:.0f} s recorded, {found.indexed_s:.0f} s indexed"
+    show(found, as_json, tabled(title, ["camera", "from", "to", "why"], _gaps(found, site)))
+
+
+def _gaps(statement: CoverageStatement, site: Path) -> list[tuple[str, str, str, str]]:
+    return [(c.camera, local(c.started_at, site), local(c.ended_at, site), c.reason) for c in statement.lines]
+
+
+def _warn(statement: CoverageStatement, as_json: bool, site: Path) -> None:
+    if statement.lines and not as_json:
+        show(statement, False, tabled("Not covered", ["camera", "from", "to", "why"], _gaps(statement, site)))
