@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from connectors.errors import ConnectorError
-from connectors.site import load_site
+from connectors.site import IndexSite, load_site
 from infra.errors import InfraError, NotRunning
 from infra.site_template import SITE_TEMPLATE
 
@@ -126,11 +126,27 @@ def demo(
     ] = False,
     cameras: Annotated[int, typer.Option("--cameras", min=3, max=13, help="How many cameras of the town.")] = 6,
     seconds: Annotated[int, typer.Option("--seconds", min=30, max=600, help="How many seconds of each.")] = 45,
+    detector: Annotated[str, typer.Option("--detector", help="Another detector than the shipped one.")] = "",
 ) -> None:
     """A small town from its cameras to a trace: recorded, requisitioned, indexed, rewound, searched, followed."""
     from infra.demo import run_demo
 
-    run_demo(folder, cameras=cameras, seconds=seconds, stop=stop, console=Console())
+    model = detector or IndexSite().detector
+    run_demo(folder, cameras=cameras, seconds=seconds, stop=stop, detector=model, console=Console())
+
+
+@app.command("demo-code")
+def demo_code(
+    login: Annotated[str, typer.Argument(help="Whose one-time code.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where the demonstration lives.")] = Path("build/demo"),
+) -> None:
+    """Print the one-time code with which one of the demonstration's people signs in now."""
+    from infra.demo_people import read_credentials
+
+    people = {person.login: person for person in read_credentials(folder)}
+    if login not in people:
+        raise InfraError(f"nobody is called {login!r} there; people are {', '.join(people)}")
+    typer.echo(people[login].code())
 
 
 def mount(into: typer.Typer) -> None:

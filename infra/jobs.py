@@ -73,7 +73,7 @@ class FlowReport(msgspec.Struct, frozen=True, kw_only=True):
 
     seconds_asked: float = 0.0
     seconds_done: float = 0.0
-    passages: int = 0
+    passages: float = 0
     message: str = ""
 
 
@@ -232,7 +232,7 @@ class Jobs:
             state=state,
             seconds_asked=max((r.seconds_asked for r in replayed), default=0.0) or asked,
             seconds_done=sum(r.seconds_done for r in indexed),
-            passages=sum(r.passages for r in indexed),
+            passages=round(sum(r.passages for r in indexed)),
             message=message or "; ".join(r.message for own in reports.values() for r in own if r.message),
         )
         if said != job.said:

@@ -246,7 +246,7 @@ def down(site: Site, grace_s: float = 90.0) -> None:
     born = born_at(pid)
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while held(site):
+    while held(site) or (born is not None and born_at(pid) == born):
         if time.monotonic() > deadline and born is not None and born_at(pid) == born:
             os.kill(pid, signal.SIGKILL)  # its children die with it
         time.sleep(0.1)
