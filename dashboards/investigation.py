@@ -34,12 +34,12 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
     wanted = st.session_state.pop("go_to", None)
     if wanted is not None:
         st.session_state["tab"] = wanted
+    st.session_state.setdefault("tab", "rewind")
     tab = st.segmented_control(
         t("investigation"),
         list(tabs),
         format_func=lambda k: tabs[k],
         key="tab",
-        default="rewind",
         label_visibility="collapsed",
     )
     try:
