@@ -144,12 +144,16 @@ def show(answer: object, as_json: bool, table: Table | None = None) -> None:
     if as_json or table is None:
         typer.echo(json.dumps(msgspec.to_builtins(answer), indent=1, ensure_ascii=False))
     else:
-        Console().print(table)
+        if table.title:
+            typer.echo(table.title)
+            table.title = None
+        if table.row_count:
+            Console().print(table)
 
 
 def tabled(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A plain table."""
-    table = Table(*heads, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(*heads, title=title, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     return table

@@ -14,7 +14,6 @@ from gate.client import GateClient
 from gate.command_line import SITE, AsJson, SiteFile, client, local, moment, show, tabled
 from gate.errors import NotFound
 from gate.messages import CredentialDraft, PersonInfo, PersonMade
-from gate.setup import first_administrator, set_up
 
 people_app = typer.Typer(help="Accounts, roles, habilitations, agréments. Administrator.", no_args_is_help=True)
 
@@ -22,6 +21,9 @@ people_app = typer.Typer(help="Accounts, roles, habilitations, agréments. Admin
 @people_app.command("first-admin")
 def first_admin(login: str, name: str, site: SiteFile = SITE, as_json: AsJson = False) -> None:
     """Make the first administrator of a site, on the gate's own machine; refused once anybody has an account."""
+    # The database is the service's: only this command, on the gate's own machine, opens it.
+    from gate.setup import first_administrator, set_up
+
     town = load_site(site)
     set_up(town)
     _made(first_administrator(town, login, name, _password()), as_json)
