@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -92,10 +93,10 @@ class CameraReader:
             options = {
                 "rtsp_transport": camera.transport,
                 "allowed_media_types": "video",
-                "timeout": str(int(camera.read_timeout_s * 1e6)),
                 "max_delay": "500000",
                 "buffer_size": "4194304",
             }
+        began = time.monotonic()
         try:
             return av.open(
                 camera.url.get_secret_value(),
@@ -104,16 +105,19 @@ class CameraReader:
                 timeout=(camera.open_timeout_s, camera.read_timeout_s),
             )
         except FFmpegError as fault:
-            raise self._failure("cannot be opened", fault) from None
+            silent = time.monotonic() - began >= 0.95 * camera.open_timeout_s  # FFmpeg calls that invalid data
+            raise self._failure("cannot be opened", fault, silent) from None
 
-    def _failure(self, what: str, fault: FFmpegError) -> CameraUnreachable | CameraUnreadable:
+    def _failure(self, what: str, fault: FFmpegError, silent: bool = False) -> CameraUnreachable | CameraUnreadable:
         """Our error for FFmpeg's, without its text: that would show the address with the password."""
         who = f"camera {self._camera.name} ({self._address}) {what}: "
+        if silent:
+            return CameraUnreachable(who + f"no answer within {self._camera.open_timeout_s:g} s")
         if isinstance(fault, av.error.InvalidDataError):
             hint = "the file is damaged, unfinished or no video" if self._camera.is_file else "it sends no video"
             return CameraUnreadable(who + hint)
         if isinstance(fault, av.error.ExitError | av.error.TimeoutError):
-            return CameraUnreachable(who + f"no answer within {self._camera.open_timeout_s:g} s")
+            return CameraUnreachable(who + f"nothing came for {self._camera.read_timeout_s:g} s")
         if isinstance(fault, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
             return CameraUnreachable(who + "it refuses the user or password in the site file")
         if isinstance(fault, av.error.FileNotFoundError):

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Small videos encoded for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from pydantic import SecretStr
+
+from connectors.site import CameraSite
+
+START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+CLOSED_HEVC = {"x265-params": "keyint=25:min-keyint=25:open-gop=0:log-level=none"}
+OPEN_HEVC = {"x265-params": "keyint=25:min-keyint=25:open-gop=1:log-level=none"}
+H264 = {"g": "25", "preset": "ultrafast"}
+H264_B = {"g": "25", "x264-params": "bframes=2:log-level=-1"}
+
+
+def make_video(
+    path: Path,
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+    frames: int = 75,
+    fps: int = 25,
+    size: tuple[int, int] = (160, 120),
+) -> Path:
+    """A bright bar that moves right; the container is that of the file's ending."""
+    width, height = size
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream(codec, rate=fps)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.options = H264 if options is None and codec == "libx264" else (options or {})
+        for n in range(frames):
+            picture = np.full((height, width, 3), 40, np.uint8)
+            picture[:, (2 * n) % width : (2 * n) % width + 20] = 220
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def file_camera(path: Path | str, name: str = "c1", **more: Any) -> CameraSite:
+    """A file camera that starts at START and is read as fast as it goes."""
+    return CameraSite(
+        name=name,
+        label=name,
+        url=SecretStr(str(path)),
+        **{"start_utc": START, "pace": "fast", "masks_dwellings": True, **more},
+    )
