@@ -133,7 +133,8 @@ def check(plan: PlanOption, seed: SeedOption = None) -> None:
         town = build_town(read)
     typer.echo(
         f"{read.name}: sound. {len(read.streets)} streets, {len(read.junctions)} junctions, "
-        f"{len(town.cameras)} cameras, {len(town.ground.buildings)} houses; {read.light}, sun at {read.sun_elevation_deg:.0f}°, rain {read.rain:g}; "
+        f"{len(town.cameras)} cameras, {len(town.ground.buildings)} houses; {read.light}, "
+        f"sun at {read.sun_elevation_deg:.0f}°, rain {read.rain:g}; "
         f"{read.demand.vehicles_per_hour * read.demand.by_hour[read.start.hour] / 100:.0f} vehicles an hour"
     )
 
