@@ -36,7 +36,7 @@ bench: setup-test ## every benchmark, into build/bench/*.json
 	@for file in tests/bench/[a-z]*.py; do echo "== $$file"; $(PYTHON) $$file || exit 1; done
 
 bench-main: setup-test ## times of the demonstration and of the tests, into build/bench/main.json
-	@$(PYTHON) -m infra.bench_main
+	@$(PYTHON) tests/bench/main_job.py
 
 lock: setup-test ## lock the requirements anew after a change of requirements/*.in
 	@for level in bootstrap run test; do \

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`make bench-main`: times of the demonstration and of the tests as a newcomer has them, into `build/bench/main.json`.
+
+The first demonstration runs in a fresh clone of what is committed, with an empty cache: installation, jars and
+drawing are in its time; the second runs in the same clone. Figures of other benchmarks that belong to the main job are
+copied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = ROOT / "build" / "bench"
+COPIED = {"frames_detector_recall": "detector", "clip_chain_over_track": "clip_chain", "stage_shares": "clip_chain"}
+"""Figure → the benchmark that measures it."""
+WATCHED = ("bytewax", "kafka-python", "chdb", "ultralytics", "openvino", "av", "streamlit")
+
+
+def record(name: str, figures: dict[str, Any]) -> Path:
+    """Write one benchmark's figures with where they come from; the file."""
+    BENCH.mkdir(parents=True, exist_ok=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    about = {
+        "command": " ".join(["python", *sys.argv]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit,
+        "machine": f"{os.cpu_count()} × {_processor()}, {_memory_gib()} GiB",
+        "python": platform.python_version(),
+        **{f"version_{package}": version(package) for package in WATCHED},
+    }
+    file = BENCH / f"{name}.json"
+    file.write_text(json.dumps({**figures, **about}, indent=2) + "\n", encoding="utf-8")
+    return file
+
+
+def demonstration(clone: Path, cache: Path) -> dict[str, float]:
+    """Seconds of the first and of the second `make demo` in a fresh clone with an empty cache. Raises SystemExit."""
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    environment = dict(os.environ) | {"PASSAGE_CACHE": str(cache)}
+    times = {}
+    for name in ("demo_first_s", "demo_second_s"):
+        began = time.monotonic()
+        done = subprocess.run(["make", "demo", "ARGS=--stop"], cwd=clone, env=environment)
+        times[name] = round(time.monotonic() - began, 1)
+        if done.returncode != 0:
+            raise SystemExit(f"`make demo` failed in {clone} after {times[name]:.0f} s")
+    return times
+
+
+def tests() -> dict[str, float]:
+    """Seconds of `make test-fast` and `make test`. Raises SystemExit when one fails."""
+    times = {}
+    for name, target in (("test_fast_s", "test-fast"), ("test_s", "test")):
+        began = time.monotonic()
+        done = subprocess.run(["make", target], cwd=ROOT)
+        times[name] = round(time.monotonic() - began, 1)
+        if done.returncode != 0:
+            raise SystemExit(f"`make {target}` failed")
+    return times
+
+
+def copied() -> dict[str, Any]:
+    """Figures that other benchmarks have measured; those not measured yet are left out and named."""
+    found = {}
+    for figure, name in COPIED.items():
+        try:
+            found[figure] = json.loads((BENCH / f"{name}.json").read_text(encoding="utf-8"))[figure]
+        except (FileNotFoundError, KeyError):
+            sys.stderr.write(f"{figure}: not in {BENCH / name}.json; run tests/bench/{name}.py first\n")
+    return found
+
+
+def main() -> None:
+    """Measure and write."""
+    with tempfile.TemporaryDirectory(prefix="passage-bench-") as folder:
+        figures: dict[str, Any] = demonstration(Path(folder) / "clone", Path(folder) / "cache")
+    figures |= tests()
+    figures |= copied()
+    file = record("main", figures)
+    sys.stdout.write(file.read_text(encoding="utf-8"))
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def _memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+
+
+if __name__ == "__main__":
+    main()
