@@ -113,9 +113,7 @@ _KEEPER_WORDS: Final = (
     | frozenset("cast string date applied_at".split())
     | frozenset(f.lower() for f in _FUNCTIONS)
     | _PART_COLUMNS
-    | frozenset(("system", "scope", "started_at", MIGRATIONS))
-    | frozenset(_SYSTEM_TABLES)
-    | frozenset(TABLES)
+    | frozenset(("system", MIGRATIONS, *_SYSTEM_TABLES))
     | _ALIASES
 )
 _KEEPER_FUNCTIONS: Final = _FUNCTIONS | {"CAST"}
@@ -202,7 +200,7 @@ class SqlGuard:
         tables = {*TABLES, *(f"{self._database}.{t}" for t in TABLES)}
         functions = _FUNCTIONS
         if user == "keeper":
-            tables |= {f"{self._database}.{MIGRATIONS}", MIGRATIONS, *(f"system.{t}" for t in _SYSTEM_TABLES)}
+            tables = {f"{self._database}.{MIGRATIONS}", MIGRATIONS, *(f"system.{t}" for t in _SYSTEM_TABLES)}
             functions = _KEEPER_FUNCTIONS
         source_of_rows = -1
         for line in self._explain(text, params).splitlines():
