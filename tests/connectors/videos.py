@@ -37,6 +37,7 @@ def make_video(
         stream.options = H264 if options is None and codec == "libx264" else (options or {})
         for n in range(frames):
             picture = np.full((height, width, 3), 40, np.uint8)
+            picture[n % height] = 90
             picture[:, (2 * n) % width : (2 * n) % width + 20] = 220
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
