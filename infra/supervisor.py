@@ -56,6 +56,7 @@ class Patience:
     unhealthy_s: float = 45.0
     """A running process whose probe fails this long is killed and started again."""
     probe_every_s: float = 2.0
+    probe_starting_every_s: float = 0.4
 
 
 @dataclass(slots=True)
@@ -123,11 +124,11 @@ class Supervisor:
             elif (status := w.child.poll()) is not None:
                 self._died(w, status, now)
         for w in self.watched.values():
-            if (
-                w.child is not None
-                and w.ending_until is None
-                and now - w.probed_at >= (0.0 if w.state == "starting" else self._patience.probe_every_s)
-            ):
+            if w.child is None or w.ending_until is not None:
+                continue
+            patience = self._patience
+            pause = patience.probe_starting_every_s if w.state == "starting" else patience.probe_every_s
+            if now - w.probed_at >= pause:
                 self._probe(w, now)
         for w in self.watched.values():
             if w.state in ("waiting", "restarting", "failed") and now >= w.not_before and self._may_start(w):

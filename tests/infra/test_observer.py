@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from connectors.site import CameraSite, Site
+from infra.health import Metrics, parse_metrics
+from infra.observer import Observer, Reading
+from infra.stack_state import ServiceState, StackState
+
+TEXT = """\
+# HELP passage_frames_total frames
+# TYPE passage_frames_total counter
+passage_frames_total{camera="c1",flow="capture"} 100.0
+passage_frames_total{camera="c2",flow="capture"} 20.0
+# TYPE passage_camera_up gauge
+passage_camera_up{camera="c1",flow="capture"} 1.0
+passage_camera_up{camera="c2",flow="capture"} 0.0
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    cameras = [
+        CameraSite(name=n, label=n, url="x.mp4", start_utc=datetime(2026, 1, 1, tzinfo=UTC), masks_dwellings=True)
+        for n in ("c1", "c2")
+    ]
+    return Site(name="t", data=tmp_path, camera=cameras)
+
+
+def state(*services: ServiceState) -> StackState:
+    return StackState(site="t", supervisor_pid=1, written_at=datetime.now(UTC), services=services)
+
+
+def metrics(name: str, value: float, **labels: str) -> Metrics:
+    return Metrics({(name, tuple(sorted(labels.items()))): value})
+
+
+CAPTURE = ServiceState(name="capture", group="flows", state="running")
+
+
+def test_metrics_are_read_and_summed() -> None:
+    read = parse_metrics(TEXT)
+    assert read.total("passage_frames_total") == 120
+    assert read.total("passage_frames_total", camera="c1") == 100
+    assert read.by("passage_camera_up", "camera") == {"c1": 1.0, "c2": 0.0}
+    assert read.total("nothing") == 0
+
+
+def test_frames_a_second_over_the_readings(site: Site) -> None:
+    observer = Observer(site)
+    observer.status(state(CAPTURE), Reading(10.0, {"capture": metrics("passage_frames_total", 100, camera="c1")}))
+    status = observer.status(
+        state(CAPTURE), Reading(14.0, {"capture": metrics("passage_frames_total", 200, camera="c1")})
+    )
+    assert status.processes[0].frames_per_s == 25.0
+
+
+def test_a_counter_that_began_anew_gives_no_rate(site: Site) -> None:
+    observer = Observer(site)
+    observer.status(state(CAPTURE), Reading(10.0, {"capture": metrics("passage_frames_total", 100, camera="c1")}))
+    status = observer.status(
+        state(CAPTURE), Reading(14.0, {"capture": metrics("passage_frames_total", 7, camera="c1")})
+    )
+    assert status.processes[0].frames_per_s is None
+
+
+def test_camera_hours_per_hour_counts_orders_and_live_indexing_while_they_move(site: Site) -> None:
+    observer = Observer(site)
+    observer.status(state(), Reading(0.0, order_seconds={"o": 0.0}))
+    observer.status(state(), Reading(10.0, order_seconds={"o": 40.0}))
+    status = observer.status(state(), Reading(30.0, order_seconds={"o": 40.0}))
+    assert status.camera_hours_per_hour == 4.0
+    later = observer.status(state(), Reading(500.0, order_seconds={"o": 40.0}))
+    assert later.camera_hours_per_hour == 4.0
+
+
+def test_cameras_say_what_they_do(site: Site) -> None:
+    observer = Observer(site)
+    status = observer.status(state(CAPTURE), Reading(0.0, {"capture": parse_metrics(TEXT)}))
+    assert status.cameras == {"c1": "recording", "c2": "at its end"}
+    down = observer.status(state(ServiceState(name="capture", group="flows", state="failed")), Reading(1.0))
+    assert down.cameras == {"c1": "capture is down", "c2": "capture is down"}
+    assert down.processes[0].state == "down"
