@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The camera-link model: which camera can follow which, how likely, and after how long, per ordered pair of cameras.
+
+Travel time is the gap from leaving one view to entering the next, as a log-normal shifted so that views which overlap
+fit too. Where cameras' positions are known, distance and a town's speeds give the prior; what passages show corrects
+it, each pair of passages counting by how surely it is one vehicle (expectation-maximisation, one successor each).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.looks import Looks, compare_looks
+from reid.passage import Passage
+
+LONGEST_GAP_S: Final = 300.0
+SHIFT_S: Final = 6.0
+"""Added to every gap before its logarithm: a vehicle may enter the next view this long before it leaves the last."""
+_SPEED_MPS: Final = 8.0
+_DETOUR: Final = 1.25
+_VIEW_M: Final = 25.0
+"""Of the way between two cameras, what lies in their views."""
+_PRIOR_SPREAD: Final = 0.45
+_BLIND_MEDIAN_S: Final = 15.0
+_BLIND_SPREAD: Final = 0.9
+_PRIOR_PAIRS: Final = 3.0
+"""Pairs of passages that the prior is worth."""
+_SAME_CAMERA: Final = 0.03
+"""Chance, before anything is seen, that the next camera is the same one again."""
+_VANISHES: Final = 0.25
+"""Chance, before anything is seen, that no camera follows."""
+_LATE: Final = 0.08
+"""Share of vehicles that take any time at all."""
+_ROUNDS: Final = 6
+_LEAST_SPREAD: Final = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class CameraLink:
+    """One ordered pair of cameras."""
+
+    chance: float
+    """That a vehicle which leaves the first is next seen by the second."""
+    median: float
+    """Of log(gap + SHIFT_S)."""
+    spread: float
+    pairs: float
+    """How many pairs of passages, by their weight, this was learnt from."""
+
+    def density(self, gap_s: float) -> float:
+        """Probability density of a gap, per second; 0 outside what can be."""
+        if not -SHIFT_S < gap_s <= LONGEST_GAP_S:
+            return 0.0
+        shifted = gap_s + SHIFT_S
+        z = (math.log(shifted) - self.median) / self.spread
+        bell = math.exp(-0.5 * z * z) / (shifted * self.spread * math.sqrt(2 * math.pi))
+        # A red light, a delivery: some take much longer than any bell allows.
+        late = _LATE / LONGEST_GAP_S if shifted > math.exp(self.median) else 0.0
+        return (1 - _LATE) * bell + late
+
+    def densities(self, gap: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for many."""
+        shifted = np.maximum(gap + SHIFT_S, 1e-3)
+        z = (np.log(shifted) - self.median) / self.spread
+        bell = np.exp(-0.5 * z * z) / (shifted * self.spread * math.sqrt(2 * math.pi))
+        late = np.where(shifted > math.exp(self.median), _LATE / LONGEST_GAP_S, 0.0)
+        return np.where((gap > -SHIFT_S) & (gap <= LONGEST_GAP_S), (1 - _LATE) * bell + late, 0.0)
+
+    def quantile(self, z: float) -> float:
+        """Gap in seconds at so many deviations from the median."""
+        return math.exp(self.median + z * self.spread) - SHIFT_S
+
+
+@dataclass(frozen=True, slots=True)
+class LinkModel:
+    """All ordered pairs of the cameras known."""
+
+    links: Mapping[tuple[str, str], CameraLink]
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Vehicles a second that a camera sees."""
+    by_exit: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+    """(camera, side of exit, next camera) → how many times likelier that camera is next, for that side."""
+
+    def evidence(self, a: Passage, b: Passage) -> float:
+        """Log-likelihood ratio of `b` coming next after `a` against `b` being another vehicle that came by.
+
+        Minus infinity where it cannot be.
+        """
+        link = self.links.get((a.camera, b.camera))
+        if link is None or not possible(a, b):
+            return -math.inf
+        side = self.by_exit.get((a.camera, a.exit, b.camera), 1.0)
+        rate = max(self.rates.get(b.camera, 0.01), 1 / LONGEST_GAP_S)
+        return math.log(max(link.chance * side * link.density(gap_s(a, b)), 1e-9) / rate)
+
+    def typical_s(self, a: str, b: str) -> tuple[float, float] | None:
+        """Tenth and ninetieth percentile of the gap between two cameras; None where hardly any pair was seen."""
+        link = self.links.get((a, b))
+        if link is None or link.pairs < 2.0:
+            return None
+        return max(0.0, link.quantile(-1.2816)), max(0.0, link.quantile(1.2816))
+
+
+def gap_s(a: Passage, b: Passage) -> float:
+    """Seconds from leaving the one view to entering the other."""
+    return (b.started_at - a.ended_at).total_seconds()
+
+
+def possible(a: Passage, b: Passage) -> bool:
+    """Whether one vehicle can have made `a` and then `b`."""
+    if b.started_at <= a.started_at or b.ended_at <= a.ended_at:
+        return False
+    gap = gap_s(a, b)
+    return (gap > 0 if a.camera == b.camera else gap > -SHIFT_S) and gap <= LONGEST_GAP_S
+
+
+def learn_links(
+    passages: Sequence[Passage],
+    positions_m: Mapping[str, tuple[float, float]] | None = None,
+    looks: Looks | None = None,
+) -> LinkModel:
+    """Learn from passages, whose vehicles are not known.
+
+    Args:
+        passages: of one scope, any order.
+        positions_m: camera → east and north in metres, where known.
+        looks: of `compare_looks` for the same passages, where it was made already.
+    """
+    ordered = list(passages)
+    looks = looks or compare_looks(ordered)
+    cameras = sorted({p.camera for p in ordered} | set(positions_m or ()))
+    rows = {c: np.array([i for i, p in enumerate(ordered) if p.camera == c], dtype=int) for c in cameras}
+    starts = np.array([p.started_at.timestamp() for p in ordered])
+    ends = np.array([p.ended_at.timestamp() for p in ordered])
+    span = max(float(np.ptp(np.concatenate([starts, ends]))), 10.0) if ordered else 10.0
+    rates = {c: max(len(rows[c]), 1) / span for c in cameras}
+    priors = _priors(cameras, positions_m or {})
+    links = dict(priors)
+    total = looks.total if ordered else np.zeros((0, 0))
+    exits = [p.exit for p in ordered]
+    counts: dict[tuple[str, str, str], float] = {}
+    for _ in range(_ROUNDS if len(ordered) > 1 else 0):
+        weights = _weights(ordered, rows, starts, ends, total, links, rates)
+        links, counts = _refit(rows, starts, ends, weights, priors, exits, len(ordered))
+    return LinkModel(links, rates, _side_factors(links, counts))
+
+
+def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]) -> dict[tuple[str, str], CameraLink]:
+    priors = {}
+    for a in cameras:
+        pulls = {}
+        for b in cameras:
+            if b == a:
+                continue
+            median, spread, pull = _BLIND_MEDIAN_S, _BLIND_SPREAD, 1.0
+            if a in positions and b in positions:
+                metres = math.dist(positions[a], positions[b])
+                median = max(0.0, metres * _DETOUR - _VIEW_M) / _SPEED_MPS
+                spread = _PRIOR_SPREAD
+                pull = 1 / (1 + (metres / 120.0) ** 2)
+            pulls[b] = (median, spread, pull)
+        whole = sum(p for _, _, p in pulls.values()) or 1.0
+        for b, (median, spread, pull) in pulls.items():
+            chance = (1 - _VANISHES - _SAME_CAMERA) * pull / whole
+            priors[a, b] = CameraLink(chance, math.log(median + SHIFT_S), spread, 0.0)
+        priors[a, a] = CameraLink(_SAME_CAMERA, math.log(20.0 + SHIFT_S), 1.0, 0.0)
+    return priors
+
+
+def _weights(
+    ordered: Sequence[Passage],
+    rows: Mapping[str, NDArray[np.int_]],
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    total: NDArray[np.float64],
+    links: Mapping[tuple[str, str], CameraLink],
+    rates: Mapping[str, float],
+) -> NDArray[np.float64]:
+    """(n, n): how surely column comes next after row, each row and each column having at most one partner."""
+    count = len(ordered)
+    odds = np.zeros((count, count))
+    for (a, b), link in links.items():
+        if not len(rows.get(a, ())) or not len(rows.get(b, ())):
+            continue
+        block = np.ix_(rows[a], rows[b])
+        gaps = starts[rows[b]][None] - ends[rows[a]][:, None]
+        follows = (starts[rows[b]][None] > starts[rows[a]][:, None]) & (ends[rows[b]][None] > ends[rows[a]][:, None])
+        if a == b:
+            follows &= gaps > 0
+        odds[block] = np.where(follows, link.chance * link.densities(gaps) / rates[b], 0.0) * np.exp(total[block])
+    # Nobody coming next, and coming from nowhere, are rivals of every pair.
+    for _ in range(3):
+        odds = odds / (_VANISHES + odds.sum(axis=1, keepdims=True))
+        odds = odds / np.maximum(1.0, odds.sum(axis=0, keepdims=True))
+    return odds
+
+
+def _refit(
+    rows: Mapping[str, NDArray[np.int_]],
+    starts: NDArray[np.float64],
+    ends: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    priors: Mapping[tuple[str, str], CameraLink],
+    exits: Sequence[str],
+    count: int,
+) -> tuple[dict[tuple[str, str], CameraLink], dict[tuple[str, str, str], float]]:
+    links = {}
+    sides: dict[tuple[str, str, str], float] = {}
+    for (a, b), prior in priors.items():
+        mine, theirs = rows.get(a, np.zeros(0, int)), rows.get(b, np.zeros(0, int))
+        if not len(mine) or not len(theirs):
+            links[a, b] = prior
+            continue
+        block = weights[np.ix_(mine, theirs)]
+        found = float(block.sum())
+        logs = np.log(np.maximum(starts[theirs][None] - ends[mine][:, None] + SHIFT_S, 1e-3))
+        whole = found + _PRIOR_PAIRS
+        median = (float((block * logs).sum()) + _PRIOR_PAIRS * prior.median) / whole
+        squares = float((block * (logs - median) ** 2).sum()) + _PRIOR_PAIRS * prior.spread**2
+        chance = (found + _PRIOR_PAIRS * prior.chance) / (len(mine) + _PRIOR_PAIRS)
+        links[a, b] = CameraLink(chance, median, max(_LEAST_SPREAD, math.sqrt(squares / whole)), found)
+        for row, i in enumerate(mine):
+            key = (a, exits[i], b)
+            sides[key] = sides.get(key, 0.0) + float(block[row].sum())
+            sides[a, exits[i], ""] = sides.get((a, exits[i], ""), 0.0) + float(block[row].sum())
+    return links, sides
+
+
+def _side_factors(
+    links: Mapping[tuple[str, str], CameraLink], counts: Mapping[tuple[str, str, str], float]
+) -> dict[tuple[str, str, str], float]:
+    """How much the side by which a vehicle left speaks for a next camera, held back where few were seen."""
+    factors = {}
+    for (a, side, b), seen in counts.items():
+        if not b:
+            continue
+        chance = links[a, b].chance
+        expected = (seen + 2.0 * chance) / (counts[a, side, ""] + 2.0)
+        factors[a, side, b] = float(np.clip(expected / max(chance, 1e-6), 0.2, 5.0))
+    return factors
