@@ -20,13 +20,14 @@ from gate.journal import Because
 
 def begin_closure(gate: Gate, requisition: str) -> None:
     """Stop the runs, destroy the secured evidence and its key. Done again, it changes nothing."""
-    for order in gate.requisitions.orders(requisition):
-        if gate.orders.known(order):
-            gate.orders.close(order, requisition)
-    gate.keys.destroy(f"exhibit-{requisition}")
-    folder = gate.folders.exhibits / requisition
-    if folder.exists():
-        shutil.rmtree(folder)
+    with gate.evidence_lock:
+        for order in gate.requisitions.orders(requisition):
+            if gate.orders.known(order):
+                gate.orders.close(order, requisition)
+        gate.keys.destroy(f"exhibit-{requisition}")
+        folder = gate.folders.exhibits / requisition
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def expire(gate: Gate) -> list[str]:

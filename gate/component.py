@@ -56,6 +56,8 @@ def _allowed(gate: Gate, scope: str, seal: Seal) -> Seal:
     if scope == LIVE:
         _live_allowed(gate, camera, covers)
         return seal
+    if seal.day.startswith("exhibit-") and seal.day != f"exhibit-{scope}":
+        raise OutsideScope("this was secured for another requisition")
     with gate.database.read() as s:
         try:
             basis = basis_of(s, scope)

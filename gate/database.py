@@ -168,7 +168,8 @@ class OrderRow(Table):
     id: Mapped[str] = mapped_column(String, primary_key=True)
     requisition: Mapped[str] = mapped_column(ForeignKey("requisitions.id", ondelete="CASCADE"))
     issued_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
-    seconds_asked: Mapped[float]
+    cameras: Mapped[list[str]] = mapped_column(JSON)
+    intervals: Mapped[list[list[str]]] = mapped_column(JSON)
 
 
 class GrantRow(Table):

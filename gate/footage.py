@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from connectors.archive import ArchiveReader
+from connectors.archive_segment import Row
 from connectors.bounds import Bounds, Interval
 from connectors.errors import ArchiveError, KeyUnavailable
 from connectors.gop import Gop, Seal
 from connectors.sealing import open_gop
 from gate.errors import KeyDestroyed
 from gate.requisitions import merged
+from reid.passage import LIVE
 
 log = logging.getLogger("gate.footage")
 
@@ -34,28 +36,27 @@ class Footage:
         self._exhibits = exhibits
         self._keys = keys
 
-    def secured(self, scope: str) -> bool:
-        """Whether evidence was copied for this scope."""
-        return (self._exhibits / scope / "secured").exists()
-
     def sealed(self, bounds: Bounds, camera: str) -> Iterator[Gop]:
-        """Groups of pictures of one camera that touch the bounds, still sealed, each once, in time order."""
-        last: tuple[str, int] | None = None
-        for interval in self._intervals(bounds, camera):
-            for record in self._readable(bounds.scope, camera, interval):
-                if last == (record.run, record.sequence):
-                    continue
-                last = (record.run, record.sequence)
-                yield record
+        """Groups of pictures of one camera that touch the bounds, still sealed, each once, in time order.
 
-    def _readable(self, scope: str, camera: str, interval: Interval) -> Iterator[Gop]:
-        """Records that are whole; a damaged one is a gap to whoever looks."""
-        reader = self._reader(scope)
-        for segment, row in reader.entries(camera, interval):
-            try:
-                yield reader.read(segment, row)
-            except ArchiveError as fault:
-                log.error("a record of %s cannot be read: %s", camera, fault)
+        What was secured for the requisition comes first; the archive fills in what is not copied yet, and gives nothing
+        captured before the retention limit.
+        """
+        if camera not in bounds.cameras:
+            return
+        seen: set[tuple[int, bytes]] = set()
+        for interval in merged(bounds.intervals):
+            for reader, segment, row in self._entries(bounds, camera, interval):
+                if row.key in seen:
+                    continue
+                try:
+                    gop = reader.read(segment, row)
+                except ArchiveError as fault:
+                    # A damaged record is a gap to whoever looks.
+                    log.error("a record of %s cannot be read: %s", camera, fault)
+                    continue
+                seen.add(row.key)
+                yield gop
 
     def opened(self, bounds: Bounds, camera: str) -> Iterator[Gop]:
         """The same, in clear, in memory."""
@@ -73,33 +74,29 @@ class Footage:
 
     def recorded(self, bounds: Bounds, camera: str, interval: Interval) -> list[Interval]:
         """Which parts of the interval are held and may still be shown."""
-        return [
-            piece
-            for allowed in self._intervals(bounds, camera)
-            for whole in [allowed.meet(interval)]
-            if whole is not None
-            for held in self._reader(bounds.scope).recorded(camera, whole)
-            for piece in [held.meet(whole)]
-            if piece is not None
+        if camera not in bounds.cameras:
+            return []
+        found: list[Interval] = []
+        for allowed in merged(bounds.intervals):
+            whole = allowed.meet(interval)
+            if whole is None:
+                continue
+            if (secured := self._secured(bounds.scope)) is not None:
+                found += secured.recorded(camera, whole)
+            if whole.end > bounds.not_before:
+                recent = Interval(max(whole.start, bounds.not_before), whole.end)
+                found += self._archive.recorded(camera, recent)
+        return list(merged(tuple(found)))
+
+    def _entries(self, bounds: Bounds, camera: str, interval: Interval) -> list[tuple[ArchiveReader, Path, Row]]:
+        secured = self._secured(bounds.scope)
+        found = [(secured, *e) for e in secured.entries(camera, interval)] if secured is not None else []
+        found += [
+            (self._archive, *e) for e in self._archive.entries(camera, interval) if e[1].first_at >= bounds.not_before
         ]
+        # Stable: of the same moment, the secured one is first.
+        return sorted(found, key=lambda e: (e[2].first_us, e[2].last_us))
 
-    def shown(self, bounds: Bounds, granted: tuple[Interval, ...]) -> tuple[Interval, ...]:
-        """The stretches of the grant whose pictures may leave."""
-        return tuple(self._recent(bounds, granted))
-
-    def _reader(self, scope: str) -> ArchiveReader:
-        return ArchiveReader(self._exhibits / scope) if self.secured(scope) else self._archive
-
-    def _intervals(self, bounds: Bounds, camera: str) -> list[Interval]:
-        """The stretches of this camera that may be read: none outside the bounds, none past the retention limit.
-
-        What was secured for a requisition at its opening has that requisition's own deadline instead.
-        """
-        return self._recent(bounds, bounds.intervals) if camera in bounds.cameras else []
-
-    def _recent(self, bounds: Bounds, intervals: tuple[Interval, ...]) -> list[Interval]:
-        if self.secured(bounds.scope):
-            return list(merged(intervals))
-        return [
-            Interval(max(i.start, bounds.not_before), i.end) for i in merged(intervals) if i.end > bounds.not_before
-        ]
+    def _secured(self, scope: str) -> ArchiveReader | None:
+        folder = self._exhibits / scope
+        return ArchiveReader(folder) if scope != LIVE and folder.is_dir() else None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -103,6 +104,8 @@ class Gate:
         self.people = People(self.database, self.vault, clock, hasher)
         self.sessions = Sessions(self.database, clock, timedelta(minutes=site.gate.idle_lock_minutes))
         self.requisitions = Requisitions(self.database, site, clock, self.not_before, self.vault, folders.documents)
+        self.evidence_lock = threading.Lock()
+        """Held while evidence is written and while it is erased: nothing is written after a closure."""
         self.grants = Grants(self.database, self.sessions, clock, self.not_before)
 
     def not_before(self) -> datetime:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.errors import KeyUnavailable
@@ -63,6 +63,10 @@ class Keystore:
         name = f"exhibit-{requisition}"
         self._make(name)
         return name
+
+    def public(self, name: str) -> X25519PublicKey:
+        """The public half of a key pair held here."""
+        return self._private(name).public_key()
 
     def data_key(self, seal: Seal, scope: str = "") -> bytes:
         """The data key inside a seal; KeyUnavailable when its key pair is destroyed or was never made.

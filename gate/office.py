@@ -12,6 +12,7 @@ import msgspec
 from gate.access import Duty, duty
 from gate.closure import begin_closure
 from gate.errors import SignInRefused
+from gate.evidence import Evidence
 from gate.gate import Gate
 from gate.journal import Because
 from gate.messages import (
@@ -29,8 +30,6 @@ from gate.messages import (
     SignIn,
     Whoami,
 )
-from gate.opening import begin_work
-from gate.requisitions import Opened
 from gate.sessions import Live
 
 JOURNAL_PAGE = 500
@@ -40,8 +39,17 @@ T = TypeVar("T")
 class Office:
     """What a signed-in person does at the desk, according to their duties."""
 
-    def __init__(self, gate: Gate, on_closure: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        evidence: Evidence,
+        *,
+        begin: Callable[[], object],
+        on_closure: Callable[[], None] = lambda: None,
+    ) -> None:
         self._gate = gate
+        self._evidence = evidence
+        self._begin = begin
         self._on_closure = on_closure
 
     def sign_in(self, request: SignIn) -> tuple[str, Live, Whoami]:
@@ -135,7 +143,7 @@ class Office:
             others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
             opened = gate.requisitions.open(identifier, live.person, others)
             outcome.note(order=opened.order, review_due=opened.review_due)
-            self._begin(opened)
+        self._begin()
         gate.journal.sign_head()
         return gate.requisitions.info(identifier)
 
@@ -147,8 +155,7 @@ class Office:
             duty(live.person, "open", gate.clock())
             opened = gate.requisitions.amend(identifier, amendment, document, live.person)
             outcome.note(orders=[o.order for o in opened])
-            for order in opened:
-                self._begin(order)
+        self._begin()
         return gate.requisitions.info(identifier)
 
     def close(self, live: Live, identifier: str) -> RequisitionInfo:
@@ -174,7 +181,9 @@ class Office:
         self._may(live, "read_register", "requisition.progress", identifier)
         gate = self._gate
         gate.requisitions.info(identifier)
-        return gate.orders.progress(identifier, gate.requisitions.orders(identifier))
+        seen = gate.orders.progress(identifier, gate.requisitions.orders(identifier))
+        securing = self._evidence.message(identifier)
+        return msgspec.structs.replace(seen, message=seen.message or securing) if securing else seen
 
     # People
 
@@ -241,9 +250,6 @@ class Office:
         with gate.journal.act("clock.confirm", gate.because(live), {"suspect": gate.clock_guard.suspect}):
             duty(live.person, "confirm_clock", gate.clock())
             gate.clock_guard.confirm()
-
-    def _begin(self, opened: Opened) -> None:
-        begin_work(self._gate, opened)
 
     def _people_act(self, live: Live, act: str, words: dict[str, Any], do: Callable[[], T]) -> T:
         gate = self._gate

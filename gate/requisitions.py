@@ -282,8 +282,15 @@ class Requisitions:
     ) -> Opened:
         number = s.scalar(select(func.count()).select_from(OrderRow).where(OrderRow.requisition == row.id)) or 0
         identifier = f"{row.id}-{number + 1}"
-        seconds = len(cameras) * sum((i.end - i.start).total_seconds() for i in intervals)
-        s.add(OrderRow(id=identifier, requisition=row.id, issued_at=now, seconds_asked=seconds))
+        s.add(
+            OrderRow(
+                id=identifier,
+                requisition=row.id,
+                issued_at=now,
+                cameras=sorted(cameras),
+                intervals=written(intervals),
+            )
+        )
         return Opened(row.id, identifier, cameras, intervals, row.expires_at, row.review_due)
 
     def _keep_document(self, data: bytes) -> str:

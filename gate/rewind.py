@@ -28,6 +28,7 @@ from connectors.remux import same_parameters, to_mp4
 from gate.errors import Invalid, NotFound
 from gate.footage import Footage
 from gate.grants import Permit
+from gate.requisitions import merged
 
 Picture = NDArray[np.uint8]
 LONGEST_CLIP = timedelta(minutes=15)
@@ -48,7 +49,7 @@ def clip(footage: Footage, permit: Permit, still: Callable[[Permit], None]) -> b
     size = 0
     for gop in footage.sealed(permit.bounds, camera):
         still(permit)
-        clear = inside(footage.open(gop, permit.bounds.scope), footage.shown(permit.bounds, permit.grant.intervals))
+        clear = inside(footage.open(gop, permit.bounds.scope), merged(permit.grant.intervals))
         if clear is None:
             continue
         size += len(clear.payload)
@@ -83,7 +84,7 @@ def still(footage: Footage, permit: Permit, at: datetime) -> tuple[datetime, byt
     """The picture nearest to a moment, as JPEG, with its capture time; NotFound when there is none near."""
     camera, _ = one_camera(permit)
     best: tuple[timedelta, datetime, Picture] | None = None
-    shown = footage.shown(permit.bounds, permit.grant.intervals)
+    shown = merged(permit.grant.intervals)
     for gop in footage.opened(permit.bounds, camera):
         for moment, picture in _readable(gop):
             if not any(i.holds(moment) for i in shown):

@@ -8,6 +8,7 @@ import threading
 from datetime import timedelta
 
 from gate.closure import expire
+from gate.evidence import Evidence
 from gate.gate import Gate
 
 EVERY_S = 10.0
@@ -22,18 +23,30 @@ class Rounds:
         self._gate = gate
         self._every_s = every_s
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gate-rounds", daemon=True)
+        self.evidence = Evidence(gate)
+        self._work = threading.Event()
+        self._threads = (
+            threading.Thread(target=self._run, name="gate-rounds", daemon=True),
+            threading.Thread(target=self._secure, name="gate-evidence", daemon=True),
+        )
         self._signed = (gate.clock(), -1)
 
     def start(self) -> None:
         """Begin walking."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Something was opened: its evidence is secured now."""
+        self._work.set()
 
     def stop(self) -> None:
         """Finish the round and end."""
         self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=30)
+        self._work.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(timeout=30)
 
     def once(self) -> None:
         """One round."""
@@ -47,6 +60,15 @@ class Rounds:
         if head.count != count and gate.clock() - at >= SIGN_EVERY:
             gate.journal.sign_head()
             self._signed = (gate.clock(), head.count)
+
+    def _secure(self) -> None:
+        while not self._stop.is_set():
+            self._work.clear()
+            try:
+                self.evidence.secure_pending()
+            except Exception:
+                log.exception("evidence could not be secured; it is tried again in %s s", self._every_s)
+            self._work.wait(self._every_s)
 
     def _run(self) -> None:
         while not self._stop.is_set():

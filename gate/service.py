@@ -36,6 +36,7 @@ from gate import messages as m
 from gate.acts import Acts
 from gate.component import data_keys
 from gate.errors import GateError, Invalid, NotFound, OriginRefused, SignedOut, SignInRefused, Unavailable
+from gate.evidence import Evidence
 from gate.gate import Gate
 from gate.journal import Because
 from gate.office import Office
@@ -62,10 +63,13 @@ _HEADERS = {
 class Service:
     """The routes over one gate."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, rounds: Rounds | None = None) -> None:
         self.gate = gate
         self.acts = Acts(gate)
-        self.office = Office(gate, self.acts.clips.forget)
+        evidence = rounds.evidence if rounds is not None else Evidence(gate)
+        # Without rounds, as in tests, evidence is secured before the opening answers.
+        begin = rounds.wake if rounds is not None else evidence.secure_pending
+        self.office = Office(gate, evidence, begin=begin, on_closure=self.acts.clips.forget)
         self._component_token = made_once(gate.site.secrets_dir / "indexer" / "gate-token")
         ports = (gate.site.gate.port, gate.site.dashboard.port)
         self._hosts = {f"{host}:{gate.site.gate.port}" for host in ("127.0.0.1", "localhost")} | {"testserver"}
@@ -417,11 +421,11 @@ class Service:
 
 def make_app(gate: Gate, *, rounds: bool = False) -> Starlette:
     """The application over one gate; with `rounds`, what it does by itself runs beside it."""
-    service = Service(gate)
+    walk = Rounds(gate) if rounds else None
+    service = Service(gate, walk)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> Any:
-        walk = Rounds(gate) if rounds else None
         if walk is not None:
             walk.start()
         gate.journal.append("event", "service.start")

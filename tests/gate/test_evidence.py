@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Evidence is secured at opening, outlives the retention, and dies with its requisition."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.archive import ArchiveReader, ArchiveWriter
+from connectors.bounds import Interval
+from connectors.errors import ArchiveFull, KeyUnavailable
+from connectors.gop import FrameRecord, Gop
+from connectors.keys import GateKeys
+from connectors.orders import load_orders_key, read_close, read_order
+from gate.closure import expire, finish_closures
+from gate.errors import BasisNotOpen
+from gate.evidence import Evidence
+from gate.keeper import Keeper
+from tests.gate.town import START, Town, canaries
+
+
+def span(start: float, end: float) -> Interval:
+    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    town = Town(tmp_path / "var")
+    town.staff()
+    town.record()
+    return town
+
+
+def copies(town: Town, requisition: str) -> list[Gop]:
+    reader = ArchiveReader(town.folder / "exhibits" / requisition)
+    return [g for camera in reader.cameras() for g in reader.records(camera, span(-600, 600))]
+
+
+def test_opening_copies_under_the_requisitions_own_key(town: Town) -> None:
+    requisition = town.opened()
+    held = copies(town, requisition)
+    assert {(g.camera, int((g.first_at - START).total_seconds())) for g in held} == {
+        (c, n) for c in ("mairie", "gare") for n in range(10, 40)
+    }
+    assert {g.seal.day for g in held if g.seal} == {f"exhibit-{requisition}"} and all(g.seal for g in held)
+    assert not any(canaries(g.payload) for g in held)
+    order_file = next((town.folder / "orders").glob("*.order"))
+    order = read_order(order_file.read_bytes(), load_orders_key(town.folder / "keys" / "public"), town.clock())
+    assert (order.scope, order.source, order.cameras) == (requisition, "exhibits", ("gare", "mairie"))
+    assert order.intervals == (span(10, 40),)
+
+
+def test_what_was_secured_outlives_the_retention_and_the_days_key(town: Town) -> None:
+    requisition = town.opened(expires_at=START + timedelta(days=60))
+    town.opened(reference="Consultation 3", basis="habilitated_officer", article="", expires_at=START + timedelta(60))
+    town.clock.turn(days=35)
+    town.gate.clock_guard.confirm()
+    assert Keeper(town.gate, town.store).destroy()
+    assert ArchiveReader(town.site.archive_dir).cameras() == []
+    assert f"{START:%Y-%m-%d}" not in town.gate.keys.days()
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("rewind",))
+    data = tech.rewind(grant.id, "mairie", span(12, 20))
+    assert len(canaries(data)) == 8
+    assert tech.coverage(grant.id).recorded_s == pytest.approx(60, abs=1)
+
+
+def test_closing_erases_its_own_and_no_others(town: Town) -> None:
+    first = town.opened()
+    second = town.opened(reference="PV 2026/77", cameras=("mairie",))
+    for scope in (first, second):
+        town.index(scope, cameras=["mairie"])
+    town.client("chef").close_requisition(first)
+    assert not (town.folder / "exhibits" / first).exists()
+    assert town.gate.keys.destroyed(f"exhibit-{first}")
+    orders = town.folder / "orders"
+    order = town.gate.requisitions.orders(first)[0]
+    close = read_close((orders / f"{order}.close").read_bytes(), load_orders_key(town.folder / "keys" / "public"))
+    assert close.scope == first
+    keeper = Keeper(town.gate, town.store)
+    assert keeper.close_requisitions() == []  # its runs are not stopped yet
+    (orders / f"{order}.closed").touch()
+    assert keeper.close_requisitions() == [first]
+    assert keeper.close_requisitions() == []
+    assert not list(orders.glob(f"{order}.*"))
+    assert not (town.site.archive_dir / "views" / first).exists()
+    tech = town.client("tech")
+    grant = tech.grant(second, ("rewind", "search", "picture"))
+    found = tech.search(grant.id)
+    assert found.total and tech.picture(grant.id, found.passages[0].id)
+    assert canaries(tech.rewind(grant.id, "mairie", span(12, 20)))
+
+
+def test_expiry_closes_by_itself(town: Town) -> None:
+    requisition = town.opened(expires_at=START + timedelta(days=2))
+    town.clock.turn(days=3)
+    assert expire(town.gate) == [requisition]
+    assert not copies(town, requisition)
+    assert town.gate.requisitions.info(requisition).state == "expired"
+    assert expire(town.gate) == []
+    (town.folder / "orders" / f"{requisition}-1.closed").touch()
+    assert finish_closures(town.gate, town.store) == [requisition]
+
+
+def test_a_copy_that_was_cut_off_is_taken_up_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, count = ArchiveWriter.append, 0
+
+    def full(self: ArchiveWriter, record: FrameRecord) -> bool:
+        nonlocal count
+        count += 1
+        if count > 20:
+            raise ArchiveFull("no room")
+        return real(self, record)
+
+    monkeypatch.setattr(ArchiveWriter, "append", full)
+    requisition = town.opened()
+    assert not list((town.folder / "orders").glob("*.order"))
+    assert "no room" in town.client("greffe").progress(requisition).message
+    monkeypatch.undo()
+    assert Evidence(town.new_gate()).secure_pending() == 1
+    assert len(copies(town, requisition)) == 60
+    assert list((town.folder / "orders").glob("*.order"))
+
+
+def test_closing_in_the_middle_of_a_copy_leaves_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, count = ArchiveWriter.append, 0
+
+    def closing(self: ArchiveWriter, record: FrameRecord) -> bool:
+        nonlocal count
+        count += 1
+        if count == 20:
+            requisition = town.gate.requisitions.all()[0].id
+            town.gate.requisitions.close(requisition, None)
+        return real(self, record)
+
+    monkeypatch.setattr(ArchiveWriter, "append", closing)
+    requisition = town.opened()
+    assert count == 20
+    from gate.closure import begin_closure
+
+    begin_closure(town.gate, requisition)
+    assert not copies(town, requisition)
+    assert not list((town.folder / "orders").glob("*.order"))
+    assert Evidence(town.gate).secure_pending() == 0
+
+
+def test_an_amendment_secures_what_it_adds(town: Town) -> None:
+    requisition = town.opened()
+    town.client("greffe").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", cameras=("pont",))
+    assert {g.camera for g in copies(town, requisition)} == {"mairie", "gare", "pont"}
+    assert len(list((town.folder / "orders").glob("*.order"))) == 2
+
+
+def keys(town: Town, token: str | None = None) -> GateKeys:
+    held = token or (town.folder / "secrets" / "indexer" / "gate-token").read_text()
+    return GateKeys("http://testserver", held, client=town.http())
+
+
+def test_the_indexer_gets_the_keys_of_open_requisitions_only(town: Town) -> None:
+    requisition = town.opened()
+    other = town.opened(reference="PV 2026/77", cameras=("pont",))
+    seals = [g.seal for g in copies(town, requisition) if g.seal]
+    assert len(keys(town).data_keys(seals[:3], requisition)[0]) == 32
+    archive = ArchiveReader(town.site.archive_dir)
+    inside = next(archive.records("mairie", span(12, 13))).seal
+    outside = next(archive.records("pont", span(12, 13))).seal
+    assert inside and outside
+    assert keys(town).data_key(inside, requisition)
+    for seal, scope in (
+        (outside, requisition),
+        (seals[0], other),
+        (inside, other),
+        (inside, "live"),
+        (inside, "r00"),
+        (inside, "../etc"),
+    ):
+        with pytest.raises(KeyUnavailable, match="403"):
+            keys(town).data_key(seal, scope)
+    with pytest.raises(KeyUnavailable, match="401"):
+        keys(town, "guessed").data_key(inside, requisition)
+    assert [e for e in town.journal() if e["phase"] == "refusal" and e["act"] == "data_keys"]
+    town.client("chef").close_requisition(requisition)
+    with pytest.raises(KeyUnavailable, match="403"):
+        keys(town).data_key(inside, requisition)
+
+
+def test_a_key_id_is_bound_to_its_key(town: Town) -> None:
+    import msgspec
+
+    requisition = town.opened()
+    outside = next(ArchiveReader(town.site.archive_dir).records("pont", span(12, 13))).seal
+    assert outside
+    lied = msgspec.structs.replace(outside, key_id=outside.key_id.replace("pont", "mairie"))
+    with pytest.raises(KeyUnavailable, match="403"):
+        keys(town).data_key(lied, requisition)
+
+
+def test_keys_destroyed_stay_destroyed(town: Town) -> None:
+    day = f"{START:%Y-%m-%d}"
+    assert town.gate.keys.destroy(day)
+    assert not town.gate.keys.destroy(day)
+    town.gate.keys.publish(START - timedelta(days=2))
+    assert day not in town.gate.keys.days()
+    assert not (town.folder / "keys" / "public" / f"{day}.pub").exists()
+    seal = next(ArchiveReader(town.site.archive_dir).records("pont", span(12, 13))).seal
+    assert seal
+    for store in (town.gate.keys, town.new_gate().keys):
+        with pytest.raises(KeyUnavailable, match="destroyed"):
+            store.data_key(seal)
+    for name in ("../vault", "2026-3-1", "exhibit-../x"):
+        with pytest.raises(KeyUnavailable):
+            store.destroy(name)
+
+
+def test_a_closed_requisition_cannot_be_opened_by_hand(town: Town) -> None:
+    requisition = town.opened()
+    town.client("chef").close_requisition(requisition)
+    with pytest.raises(BasisNotOpen):
+        town.client("tech").grant(requisition, ("rewind",))
