@@ -169,8 +169,9 @@ def _check_camera(plan: PlanFile, camera: CameraPlan) -> list[str]:
         )
     if math.degrees(vfov) / 2 - camera.tilt_deg > 28.0:
         problems.append(f"{where}: more than half of the picture is sky; raise tilt_deg or lower hfov_deg")
-    corner = 1.0 + (camera.height_px / camera.width_px) ** 2
-    if 1.0 + 3.0 * camera.distortion_k1 * corner <= 0.05:
+    # Radial distortion r(1 + k1 r²) turns back where its slope is zero; the corner must come before that.
+    corner = math.tan(math.radians(camera.hfov_deg / 2)) * math.hypot(1.0, camera.height_px / camera.width_px)
+    if camera.distortion_k1 < 0 and corner > 0.97 * 2 / 3 * math.sqrt(-1.0 / (3.0 * camera.distortion_k1)):
         problems.append(
             f"{where}: impossible lens: distortion_k1 {camera.distortion_k1:g} folds the picture's corners back; "
             "take a value nearer to 0"
