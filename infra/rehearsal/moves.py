@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""One vehicle's moves: from SUMO's front bumper to the middle of the body, with gentle parking."""
+"""One vehicle's moves: from SUMO's front bumper to the middle of the body, with gentle parking and steady steps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from infra.rehearsal.world import Vehicle
 
 MANOEUVRE_M = 11.0
 """Way over which a car swings in to the kerb or out from it."""
+STEADY_STEPS = 9
+"""Samples over which a pedestrian's way is averaged: SUMO's walkers turn and side-step within one."""
 KEEP_RIGHT_M = {"bicycle": 0.85, "motorcycle": 0.3}
 """Two-wheelers ride nearer to the kerb than SUMO's middle of the lane."""
 
@@ -43,7 +45,7 @@ class Moves:
         return np.stack([self.step, self.x, self.y, self.heading_deg, self.speed_mps, self.signals], axis=1)
 
 
-def smooth_parking(moves: Moves, vehicle: Vehicle) -> Moves:
+def smooth_parking(moves: Moves) -> Moves:
     """SUMO puts a car from the lane to its place in one step; here it swings there over a few metres."""
     parked = moves.signals.astype(int) & 8 > 0
     changes = np.flatnonzero(parked[1:] != parked[:-1]) + 1
@@ -86,3 +88,22 @@ def _yaw(x: NDArray[np.float64], y: NDArray[np.float64], heading: NDArray[np.flo
     off = (course - heading + 180.0) % 360.0 - 180.0
     off = np.where(np.hypot(dx, dy) > 0.005, off, 0.0)
     return np.clip(off, -30.0, 30.0)
+
+
+def steady_walk(moves: Moves) -> Moves:
+    """A pedestrian's way without sudden side-steps and turns; the heading follows the way."""
+    half = STEADY_STEPS // 2
+    if len(moves.x) <= STEADY_STEPS:
+        return moves
+    kernel = np.full(STEADY_STEPS, 1.0 / STEADY_STEPS)
+    x = np.convolve(np.pad(moves.x, half, mode="edge"), kernel, mode="valid")
+    y = np.convolve(np.pad(moves.y, half, mode="edge"), kernel, mode="valid")
+    dx, dy = np.gradient(x), np.gradient(y)
+    goes = np.hypot(dx, dy) > 0.02
+    if not goes.any():
+        return replace(moves, x=x, y=y)
+    # Standing still keeps the last heading; before the first step, the first one.
+    last = np.maximum.accumulate(np.where(goes, np.arange(len(x)), -1))
+    last[last < 0] = int(np.flatnonzero(goes)[0])
+    heading = np.degrees(np.arctan2(dx, dy))[last] % 360.0
+    return replace(moves, x=x, y=y, heading_deg=heading)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from infra.rehearsal.demand import Trip, Walk, draw_demand
 from infra.rehearsal.errors import TrafficError
 from infra.rehearsal.fleet import BODY_SIZES
-from infra.rehearsal.moves import Moves, smooth_parking
+from infra.rehearsal.moves import Moves, smooth_parking, steady_walk
 from infra.rehearsal.network import Network, build_network, build_town
 from infra.rehearsal.plan import PlanFile
 from infra.rehearsal.routing import ParkingRow, StreetGraph
@@ -220,7 +220,9 @@ def _traffic(vehicles: dict[str, Vehicle], rows: dict[str, list[Any]], length_s:
     owners: list[NDArray[np.int32]] = []
     for number, identity in enumerate(present):
         table = np.asarray(rows[identity], dtype=np.float64)
-        moves = smooth_parking(Moves.from_sumo(table, vehicles[identity]), vehicles[identity])
+        moves = Moves.from_sumo(table, vehicles[identity])
+        walks = vehicles[identity].kind == "pedestrian"
+        moves = steady_walk(moves) if walks else smooth_parking(moves)
         columns.append(moves.table())
         owners.append(np.full(len(table), number, dtype=np.int32))
     steps = round(length_s / STEP_S) + 1
