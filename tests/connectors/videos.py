@@ -27,8 +27,9 @@ def make_video(
     frames: int = 75,
     fps: int = 25,
     size: tuple[int, int] = (160, 120),
+    noise: int = 0,
 ) -> Path:
-    """A bright bar that moves right; the container is that of the file's ending."""
+    """A bright bar that moves right, with as much noise as asked for; the container is that of the file's ending."""
     width, height = size
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=fps)
@@ -39,6 +40,8 @@ def make_video(
             picture = np.full((height, width, 3), 40, np.uint8)
             picture[n % height] = 90
             picture[:, (2 * n) % width : (2 * n) % width + 20] = 220
+            if noise:
+                picture ^= np.random.default_rng(n).integers(0, noise, picture.shape, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
     return path
