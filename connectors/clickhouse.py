@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The store on ClickHouse: the same code against the embedded engine and a server of the town's (`Site.store.url`).
 
-Each process opens only its own side: `open_writer` in flows.link, `open_reader` in the gate, `open_keeper` in the keeper.
+Each process opens only its own side: `open_writer` in flows.link, `open_reader` in the gate, `open_keeper` in the
+keeper.
 """
 
 from __future__ import annotations

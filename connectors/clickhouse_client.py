@@ -86,7 +86,7 @@ class StoreConnection:
 
 
 def connection(site: Site, user: str) -> StoreConnection:
-    """The site's store as one of indexer, gate, keeper. Raises StoreRefused when this process cannot read the secret."""
+    """The site's store as one of indexer, gate, keeper. Raises StoreRefused when the secret cannot be read."""
     path = site.secrets_dir / user / "store"
     try:
         secret = path.read_text(encoding="ascii").strip()

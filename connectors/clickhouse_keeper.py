@@ -12,7 +12,7 @@ from typing import Any
 from connectors.clickhouse_client import StoreConnection
 from connectors.clickhouse_migrations import FOLDER, TABLES, apply_migrations, check_retention
 from connectors.clickhouse_rows import utc
-from connectors.errors import StoreError
+from connectors.errors import StoreError, StoreUnavailable
 
 _DAY_OF = "toDate(CAST(partition AS Tuple(String, Date)).2)"
 _SCOPE_OF = "CAST(partition AS Tuple(String, Date)).1"
@@ -93,6 +93,24 @@ class ClickHouseKeeper:
         )
         return utc(rows[0]["oldest"]) if rows and rows[0]["n"] else None
 
+    def hold_ageing(self) -> None:
+        """The clock is suspect: the engine drops nothing by age until `resume_ageing`."""
+        for table in TABLES:
+            self._run(f"SYSTEM STOP TTL MERGES {table}")
+
+    def resume_ageing(self) -> None:
+        """A person has confirmed the clock. The embedded store may open anew, and is waited for."""
+        end = self._clock() + self._patience_s
+        for table in TABLES:
+            while True:
+                try:
+                    self._run(f"SYSTEM START TTL MERGES {table}")
+                    break
+                except StoreUnavailable:
+                    if self._clock() > end:
+                        raise
+                self._pause(0.2)
+
     def close(self) -> None:
         """Close the connection of this thread."""
         self._connection.close()
@@ -119,7 +137,8 @@ class ClickHouseKeeper:
             if self._clock() > end:
                 names = ", ".join(f"{row['table']}/{row['name']}" for row in left[:5])
                 raise ErasureUnfinished(
-                    f"{what} is dropped, but {len(left)} part(s) are still on disk after {self._patience_s:g} s: {names}."
+                    f"{what} is dropped, but {len(left)} part(s) are still on disk after"
+                    f" {self._patience_s:g} s: {names}."
                     " Erase again; if they stay, see docs/store.md, “Erasure”."
                 )
             for table in sorted({row["table"] for row in left}):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The store's numbered migrations: read from `infra/clickhouse/NNN_*.sql`, with the site's database and retention in them."""
+"""The store's numbered migrations, from `infra/clickhouse/NNN_*.sql`, with the site's database and retention."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_retention(days: int) -> int:
 
 
 def read_migrations(database: str, retention_days: int, folder: Path = FOLDER) -> list[Migration]:
-    """Every migration in order of its number. Raises RetentionRefused, StoreError when numbers are doubled or missing."""
+    """Every migration in order of its number. Raises RetentionRefused; StoreError for gaps."""
     check_retention(retention_days)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", database):
         raise StoreError(f"{database!r} cannot name a database: small letters, digits and dashes only")
@@ -57,7 +57,8 @@ def record_table(database: str) -> str:
     """The statement that makes the table in which applied migrations are noted."""
     return (
         f"CREATE TABLE IF NOT EXISTS `{database}`.migrations"
-        " (name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC')) ENGINE = ReplacingMergeTree ORDER BY name"
+        " (name String, applied_at DateTime64(3, 'UTC') DEFAULT now64(3, 'UTC'))"
+        " ENGINE = ReplacingMergeTree ORDER BY name"
     )
 
 
@@ -76,7 +77,7 @@ def ttl(database: str, table: str, retention_days: int) -> str:
 
 
 def allowed_statements(database: str, retention_days: int, folder: Path = FOLDER) -> frozenset[str]:
-    """Every text that applying the migrations may send: the embedded store takes these from its keeper and no other DDL."""
+    """Every text that applying the migrations may send: the embedded store takes these from its keeper, no other."""
     migrations = read_migrations(database, retention_days, folder)
     texts = {record_table(database), *(record(database, m.name) for m in migrations)}
     return frozenset(texts.union(*(m.statements for m in migrations)))
@@ -99,7 +100,8 @@ def apply_migrations(
     later = sorted(known - {m.name for m in migrations})
     if later:
         raise StoreError(
-            f"the store was migrated by a later version of the software ({', '.join(later)}); install that version or newer"
+            f"the store was migrated by a later version of the software ({', '.join(later)}):"
+            " install that version or a newer one"
         )
     applied = []
     for migration in migrations:

@@ -123,7 +123,7 @@ class ClickHouseReader:
         return [coverage_of(row) for row in rows]
 
     def throughput(self) -> dict[str, float]:
-        """`<table>` → rows held (doubles not yet merged counted twice), and `newest_passage_age_s` when there is one."""
+        """`<table>` → rows held, doubles not yet merged included; `newest_passage_age_s` when there is one."""
         counts: dict[str, float] = {}
         for table in ("passages", "tracks", "coverage", "vehicle_links"):
             counts[table] = float(self._rows(f"SELECT count() AS n FROM {table}", {})[0]["n"])
@@ -162,7 +162,7 @@ class ClickHouseReader:
 
 
 def _inside(bounds: Bounds, how: str) -> tuple[str, dict[str, Any]]:
-    """The bounds as a condition: `whole` (entry to exit), `entry` (a link, which knows no camera and no exit), `touching`."""
+    """The bounds as a condition: `whole` (entry to exit), `entry` (of a link, which knows no camera), `touching`."""
     params: dict[str, Any] = {
         "scope": bounds.scope,
         "cameras": sorted(bounds.cameras),

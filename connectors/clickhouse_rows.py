@@ -228,8 +228,17 @@ def track_of(row: dict[str, Any]) -> Track:
 
 def coverage_of(row: dict[str, Any]) -> Coverage:
     """A row as a stretch of coverage."""
-    times = {"started_at": utc(row["started_at"]), "ended_at": utc(row["ended_at"])}
-    return Coverage(**{n: row[n] for n in COVERAGE_SCHEMA.names if n not in times}, **times)
+    return Coverage(
+        scope=row["scope"],
+        camera=row["camera"],
+        started_at=utc(row["started_at"]),
+        ended_at=utc(row["ended_at"]),
+        status=row["status"],
+        reason=row["reason"],
+        frames=row["frames"],
+        frames_decoded=row["frames_decoded"],
+        detector=row["detector"],
+    )
 
 
 def utc(at: datetime) -> datetime:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from operator import methodcaller
 from typing import TypeVar
 
 import pyarrow as pa
@@ -73,7 +75,7 @@ class ClickHouseWriter:
     def _insert(self, table: str, messages: Sequence[T], columns: Callable[[Sequence[T]], pa.Table]) -> None:
         for at in range(0, len(messages), self._batch):
             rows = columns(messages[at : at + self._batch])
-            self._patiently(lambda rows=rows: self._connection.run(lambda client: client.insert_arrow(table, rows)))
+            self._patiently(partial(self._connection.run, methodcaller("insert_arrow", table, rows)))
 
     def _patiently(self, act: Callable[[], object]) -> None:
         end = self._clock() + self._patience_s

@@ -53,6 +53,10 @@ LIMITS: Final[Mapping[User, StoreLimits]] = {
     "keeper": StoreLimits(connections=1, seconds=300, memory_bytes=3_000_000_000, wait_s=60),
 }
 
+_NO_AGEING: Final = """<clickhouse><merge_tree>
+<max_number_of_merges_with_ttl_in_pool>0</max_number_of_merges_with_ttl_in_pool>
+</merge_tree></clickhouse>
+"""
 _CODE: Final = re.compile(r"Code: (\d+)\.")
 READONLY: Final = 164
 UNKNOWN: Final = 1002
@@ -63,7 +67,16 @@ class StoreEngine:
     """Owns the path. Every statement passes the guard and runs on a connection that belongs to its user.
 
     Open it on the main thread: the engine hangs when it is first loaded on another.
+
+    Args:
+        path: of the engine's files.
+        database: made if it is missing.
+        migration_texts: what the keeper may run besides its few shapes, letter by letter.
+        limits: by user.
+        ageing: whether the engine may drop by age while it opens its tables; False holds it for as long as it is open.
     """
+
+    _options = ""
 
     def __init__(
         self,
@@ -71,6 +84,7 @@ class StoreEngine:
         database: str,
         migration_texts: frozenset[str],
         limits: Mapping[User, StoreLimits] = LIMITS,
+        ageing: bool = True,
     ) -> None:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = database
@@ -79,10 +93,16 @@ class StoreEngine:
         self._all: list[Any] = []
         self._pools: dict[User, queue.SimpleQueue[Any]] = {}
         self._parser_lock = threading.Lock()
+        self.ages = ageing
+        if not ageing:
+            held = path.with_name(path.name + "-without-ageing.xml")
+            held.write_text(_NO_AGEING, encoding="ascii")
+            self._options = f"?config-file={held}"
         try:
             self._parser = self._open(path)
             self._ask(self._parser, f"CREATE DATABASE IF NOT EXISTS `{database}`", "TabSeparated", {})
             self._settle(self._parser, limits["gate"])
+            self.age(False)
             for user, limit in limits.items():
                 pool: queue.SimpleQueue[Any] = queue.SimpleQueue()
                 for _ in range(limit.connections):
@@ -126,6 +146,11 @@ class StoreEngine:
             text = self._ask(connection, sql, "TabSeparatedRaw", {}).decode()
         return [tuple(line.split("\t")) for line in text.splitlines()]
 
+    def age(self, on: bool) -> None:
+        """Let the engine drop what is past its time to live, or stop it."""
+        with self._parser_lock:
+            self._ask(self._parser, f"SYSTEM {'START' if on else 'STOP'} TTL MERGES", "TabSeparated", {})
+
     def free(self, user: User) -> int:
         """Connections that nobody uses now."""
         return self._pools[user].qsize()
@@ -142,10 +167,10 @@ class StoreEngine:
 
     def _open(self, path: Path) -> Any:
         try:
-            connection = chdb.connect(str(path))
+            connection = chdb.connect(str(path) + self._options)
         except Exception as fault:
             raise EngineLocked(
-                f"the engine cannot open {path}: {str(fault)[:300]}. Is another store running on it? One process a path."
+                f"the engine cannot open {path}: {str(fault)[:300]}. Does another store run on it? One process a path."
             ) from fault
         self._all.append(connection)
         return connection

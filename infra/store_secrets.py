@@ -25,8 +25,8 @@ def secret_path(site: Site, user: str) -> Path:
 
 def make_secrets(site: Site) -> dict[str, Path]:
     """Make what is missing, keep what is there; user → file. Files are 0600 in folders that are 0700."""
-    paths = {}
-    hashes = {}
+    paths: dict[str, Path] = {}
+    hashes: dict[str, str] = {}
     for user in USERS:
         path = secret_path(site, user)
         if not path.exists():

@@ -20,9 +20,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -37,9 +39,10 @@ from starlette.routing import Route
 from connectors.clickhouse_migrations import allowed_statements, apply_migrations
 from connectors.errors import ConnectorError, SiteError
 from connectors.site import Site, load_site
+from infra.store_clock import Ageing, StoreClock
 from infra.store_engine import READONLY, EngineBusy, EngineError, EngineLocked, StoreEngine
 from infra.store_secrets import make_secrets, read_hashes, secret_fits
-from infra.store_sql_guard import USERS, Change, Read, Refused, User
+from infra.store_sql_guard import USERS, Read, Refused, Trust, User
 
 log = logging.getLogger("passage.store")
 
@@ -87,6 +90,9 @@ class StoreMetrics:
             buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 20),
         )
         self.bytes_in = Counter("passage_store_insert_bytes_total", "Bytes of inserts taken", registry=self.registry)
+        self.clock_suspect = Gauge(
+            "passage_store_clock_suspect", "1 while the clock is suspect and nothing ages", registry=self.registry
+        )
         self.free = Gauge(
             "passage_store_connections_free", "Free connections by user", ["user"], registry=self.registry
         )
@@ -95,12 +101,19 @@ class StoreMetrics:
 class StoreApp:
     """The protocol: who asks, what, and what goes back."""
 
-    def __init__(self, engine: StoreEngine, hashes: Mapping[str, str], metrics: StoreMetrics) -> None:
+    def __init__(
+        self, engine: StoreEngine, hashes: Mapping[str, str], metrics: StoreMetrics, clock: StoreClock | None = None
+    ) -> None:
         self._engine = engine
+        self._clock = clock
+        self.confirmed = False
+        """Set when the clock was confirmed and the engine has to be opened anew to age again."""
+        self.reopen: Callable[[], None] = lambda: None
+        """Called then."""
         self._hashes = dict(hashes)
         self._metrics = metrics
         for user in USERS:
-            metrics.free.labels(user).set_function(lambda u=user: engine.free(u))
+            metrics.free.labels(user).set_function(partial(engine.free, user))
         self.app = Starlette(
             routes=[
                 Route("/ping", self._ping, methods=["GET"]),
@@ -160,9 +173,23 @@ class StoreApp:
         statement = self._engine.guard.read_statement(user, text, params)
         if isinstance(statement, Read):
             return self._engine.read(user, statement, params), statement.format
-        if isinstance(statement, Change):
+        if isinstance(statement, Trust):
+            self._trust(statement.trusted)
+        else:
             self._engine.change(user, statement, params)
         return b"", None
+
+    def _trust(self, trusted: bool) -> None:
+        if self._clock is None:
+            return
+        if not trusted:
+            self._clock.hold("the keeper holds ageing")
+            self._engine.age(False)
+            return
+        self._clock.confirm()
+        if not self._engine.ages:
+            self.confirmed = True
+            self.reopen()
 
     def _who(self, request: Request) -> User:
         name, secret = request.headers.get("x-clickhouse-user", ""), request.headers.get("x-clickhouse-key", "")
@@ -300,6 +327,12 @@ def _error(code: int, text: str, name: str, status: int | None = None) -> Respon
 class _Server(uvicorn.Server):
     """Stops on SIGTERM and SIGINT with exit code 0, instead of dying of them."""
 
+    told = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.told = True
+        super().handle_exit(sig, frame)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         before = {s: signal.signal(s, self.handle_exit) for s in (signal.SIGINT, signal.SIGTERM)}
@@ -310,10 +343,10 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def open_engine(site: Site) -> StoreEngine:
-    """The engine on the site's path, migrated. Raises EngineLocked, ConnectorError."""
+def open_engine(site: Site, ageing: bool = True) -> StoreEngine:
+    """The engine on the site's path, migrated. Raises EngineLocked, EngineError, ConnectorError."""
     texts = allowed_statements(site.store.database, site.retention_days)
-    engine = StoreEngine(site.data / "store", site.store.database, texts)
+    engine = StoreEngine(site.data / "store", site.store.database, texts, ageing=ageing)
     try:
         apply_migrations(engine.run, site.store.database, site.retention_days)
     except BaseException:
@@ -327,35 +360,56 @@ def serve(site: Site) -> int:
     if site.store.url:
         log.error("the site's store is %s; the embedded one is not needed", site.store.url)
         return 2
+    clock = StoreClock(site.data / "state" / "store-clock.json")
+    metrics = StoreMetrics()
+    metrics.clock_suspect.set_function(lambda: 1.0 if clock.suspect else 0.0)
+    try:
+        watching, _ = start_http_server(site.metrics_port + METRICS_OFFSET, addr="127.0.0.1", registry=metrics.registry)
+    except OSError as fault:
+        log.error("port %d for metrics is taken (%s)", site.metrics_port + METRICS_OFFSET, fault)
+        return 2
+    try:
+        make_secrets(site)
+        while True:
+            code, again = _serve_once(site, clock, metrics)
+            if not again:
+                return code
+    finally:
+        watching.shutdown()
+
+
+def _serve_once(site: Site, clock: StoreClock, metrics: StoreMetrics) -> tuple[int, bool]:
+    """Run until told to stop, or until the engine has to be opened anew: exit code, and whether to go on."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", site.store.port))
     except OSError as fault:
         log.error("port %d of the store is taken (%s); set [store] port in the site file", site.store.port, fault)
-        return 2
-    make_secrets(site)
+        return 2, False
     try:
-        engine = open_engine(site)
+        engine = open_engine(site, ageing=not clock.look())
     except (EngineLocked, EngineError, ConnectorError) as fault:
         log.error("%s", fault)
         listening.close()
-        return 2
-    metrics = StoreMetrics()
-    application = StoreApp(engine, read_hashes(site), metrics)
+        return 2, False
+    application = StoreApp(engine, read_hashes(site), metrics, clock)
     server = _Server(uvicorn.Config(application.app, log_level="warning", lifespan="off", timeout_graceful_shutdown=10))
+
+    def reopen() -> None:
+        server.should_exit = True
+
+    application.reopen = reopen
+    ageing = Ageing(engine, clock)
     try:
-        try:
-            start_http_server(site.metrics_port + METRICS_OFFSET, addr="127.0.0.1", registry=metrics.registry)
-        except OSError as fault:
-            log.error("port %d for metrics is taken (%s)", site.metrics_port + METRICS_OFFSET, fault)
-            return 2
+        ageing.start()
         log.info("store listens on 127.0.0.1:%d", site.store.port)
         server.run(sockets=[listening])
     finally:
+        ageing.stop()
         engine.close()
         listening.close()
-    return 0
+    return 0, application.confirmed and not server.told
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What each of the store's users may say: an allow-list in two layers, before the engine's own.
 
-1. The text is cut into tokens of a small, strict grammar (ASCII, no comments, no escapes, no `;`), and every word must be
-   in the user's closed vocabulary. `file`, `url`, `system`, `INTO`, `SETTINGS`, `SET` are not forbidden words: they are
-   words that nobody was given.
+1. The text is cut into tokens of a small, strict grammar (ASCII, no comments, no escapes, no `;`), and every word must
+   be in the user's closed vocabulary. `file`, `url`, `system`, `INTO`, `SETTINGS`, `SET` are not forbidden
+   words: they are words that nobody was given.
 2. The engine itself parses the text (`EXPLAIN AST`), and every node must be of a known kind, every table one of the
    store's, every function one that was given, every source of rows a table or a subquery.
 
@@ -68,6 +68,13 @@ class Change:
     sql: str
 
 
+@dataclass(frozen=True)
+class Trust:
+    """The keeper's word on the clock: resume ageing, or hold it."""
+
+    trusted: bool
+
+
 _TOKEN: Final = re.compile(
     r"""
     (?P<space>[ \t\r\n]+)
@@ -89,22 +96,25 @@ _QUERY_WORDS: Final = frozenset(
 )
 _FUNCTIONS: Final = frozenset(
     # The right-hand ones are the parser's own names for operators.
-    "count min max sum avg uniqExact any argMax length arraySum arrayMap arrayExists arrayElement array tuple tupleElement"
-    " has indexOf toFloat32 toFloat64 toUInt8 toUInt32 toInt64 toDate toStartOfHour toUnixTimestamp64Micro greatest least"
+    "count min max sum avg uniqExact any argMax length arraySum arrayMap arrayExists arrayElement array tuple"
+    " tupleElement has indexOf toFloat32 toFloat64 toUInt8 toUInt32 toInt64 toDate toStartOfHour"
+    " toUnixTimestamp64Micro greatest least"
     " if abs round dotProduct cosineDistance startsWith _CAST lambda"
     " equals notEquals less greater lessOrEquals greaterOrEquals and or not in notIn plus minus multiply negate isNull"
     " isNotNull concat".split()
 )
 _COLUMNS: Final = frozenset(
-    "scope camera started_at ended_at id vehicle_class class_score colours entry exit speed_px_s first_box last_box sightings"
-    " waited_s truncated embedding_model embedding views detector passage_id t_us x1 y1 x2 y2 score status reason frames"
+    "scope camera started_at ended_at id vehicle_class class_score colours entry exit speed_px_s first_box last_box"
+    " sightings waited_s truncated embedding_model embedding views detector passage_id t_us x1 y1 x2 y2 score status"
+    " reason frames"
     " frames_decoded vehicle_id probability model decided_at".split()
 )
 _ALIASES: Final = frozenset("p l t c v x i n match found newest oldest vector".split())
 _READER_WORDS: Final = _QUERY_WORDS | frozenset(f.lower() for f in _FUNCTIONS) | _COLUMNS | _ALIASES | frozenset(TABLES)
 
 _PART_COLUMNS: Final = frozenset(
-    "database table name active partition partition_id rows min_time max_time min_date delete_ttl_info_max bytes_on_disk"
+    "database table name active partition partition_id rows min_time max_time min_date delete_ttl_info_max"
+    " bytes_on_disk"
     " is_done mutation_id parts_to_do reason create_table_query engine_full".split()
 )
 _SYSTEM_TABLES: Final = ("parts", "detached_parts", "mutations", "tables")
@@ -139,7 +149,7 @@ class SqlGuard:
         # A parameter is a value of a plain type and cannot change what a text does: a text is parsed once.
         self._known: set[tuple[User, str]] = set()
 
-    def read_statement(self, user: User, text: str, params: Mapping[str, str]) -> Read | Change:
+    def read_statement(self, user: User, text: str, params: Mapping[str, str]) -> Read | Change | Trust:
         """A statement without rows behind it. Raises Refused."""
         text, output = _split_format(text.strip())
         handshake = HANDSHAKE.get(" ".join(text.split()))
@@ -157,7 +167,7 @@ class SqlGuard:
                     self._known.add((user, text))
             return Read(text, output)
         if user == "keeper":
-            return Change(self._keeper_change(text))
+            return self._keeper_change(text)
         raise Refused(f"the gate may only SELECT, and this begins with {first[:20]!r}")
 
     def read_insert(self, user: User, text: str) -> Insert:
@@ -218,14 +228,19 @@ class SqlGuard:
             source_of_rows = depth if kind == "TableExpression" else -1
         # A text of more than one statement would have shown a second root; the grammar has no `;` to separate them.
 
-    def _keeper_change(self, text: str) -> str:
+    def _keeper_change(self, text: str) -> Change | Trust:
         flat = " ".join(_tokens(text))
         quoted = re.escape(self._database)
         table = rf"(?:`?{quoted}`? \. )?`?(?:{'|'.join(TABLES)})`?"
         for shape in _CHANGES:
             if re.fullmatch(shape.replace("TABLE_NAME", table), flat, re.ASCII):
-                return text
-        raise Refused("the keeper may drop a partition, delete by age, change the time to live, and start merges")
+                return Change(text)
+        ageing = re.fullmatch(rf"SYSTEM (START|STOP) TTL MERGES {table}", flat, re.ASCII)
+        if ageing:
+            return Trust(ageing[1] == "START")
+        raise Refused(
+            "the keeper may drop a partition, delete by age, change the time to live, hold ageing, start merges"
+        )
 
 
 _PARAM: Final = r"\{[a-z][a-z0-9_]*:(?:String|DateTime64\(6, 'UTC'\)|UInt8)\}"
@@ -233,8 +248,9 @@ _CHANGES: Final = (
     r"ALTER TABLE TABLE_NAME DROP PARTITION ID '[0-9a-zA-Z_-]+'",
     r"ALTER TABLE TABLE_NAME DROP DETACHED PARTITION ID '[0-9a-zA-Z_-]+'",
     rf"ALTER TABLE TABLE_NAME DELETE IN PARTITION ID '[0-9a-zA-Z_-]+' WHERE started_at < {_PARAM}",
-    r"ALTER TABLE TABLE_NAME MODIFY TTL least \( toDateTime \( started_at \) \+ toIntervalDay \( (?:[1-9]|[12]\d|30) \) , "
-    r"addMonths \( toDateTime \( started_at \) , 1 \) \)",
+    r"ALTER TABLE TABLE_NAME MODIFY TTL"
+    r" least \( toDateTime \( started_at \) \+ toIntervalDay \( (?:[1-9]|[12]\d|30) \) ,"
+    r" addMonths \( toDateTime \( started_at \) , 1 \) \)",
     r"SYSTEM START MERGES TABLE_NAME",
 )
 """The keeper's statements by shape, tokens joined by one space."""

@@ -55,7 +55,7 @@ GATE_MAY = (
     "SELECT count() FROM coverage",
     "SELECT count() FROM passage.coverage FINAL",
     "SELECT reason FROM `passage`.`coverage` AS c FINAL WHERE scope = {scope:String} FORMAT JSON",
-    "SELECT c.reason FROM coverage AS c LEFT JOIN (SELECT passage_id FROM vehicle_links) AS l ON c.camera = l.passage_id",
+    "SELECT c.reason FROM coverage AS c LEFT JOIN (SELECT passage_id FROM tracks) AS l ON c.camera = l.passage_id",
     "SELECT id, arrayMap(x -> toFloat32(x), embedding) AS vector FROM passages WHERE id IN {ids:Array(String)} LIMIT 1",
     "SELECT version(), timezone()",
 )
