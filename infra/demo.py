@@ -92,8 +92,8 @@ class Demo:
         self._step("started", self.start)
         self._step("recorded", self.record)
         people = self._step("people", lambda: self.people(administrator))
-        self._step("indexed", lambda: self.index(people))
-        technician = people["technician"].sign_in(self.gate_url)
+        technician = people["technician"].sign_in(self.gate_url)  # once: a one-time code is good for one session
+        self._step("indexed", lambda: self.index(people["registrar"], technician))
         self._step("found", lambda: self.look(technician))
         technician.sign_out()
         self._step("continuous", self.go_live)
@@ -156,14 +156,13 @@ class Demo:
         keep_credentials(self.folder, people)
         return people
 
-    def index(self, people: dict[str, Person]) -> None:
+    def index(self, registrar: Person, client: GateClient) -> None:
         """Open the requisition and wait until its cameras and hours are indexed."""
         interval = Interval(self.town.starts_at, self.town.ends_at)
         names = [c.name for c in self.town.cameras]
-        opened = open_requisition(self.gate_url, people["registrar"], names, interval, datetime.now(UTC))
+        opened = open_requisition(self.gate_url, registrar, names, interval, datetime.now(UTC))
         (self.folder / "requisition.json").write_bytes(msgspec.json.encode(opened))
         self._say(f"requisition {opened.reference} is open")
-        client = people["technician"].sign_in(self.gate_url)
 
         def indexed() -> float:
             progress = client.progress(opened.id)
@@ -174,7 +173,6 @@ class Demo:
         wanted = sum(c.seconds for c in self.town.cameras)
         self._wait("indexing: archive → Kafka → detector → store", "s", wanted, indexed, 1e8, 900.0)
         self._say(f"{client.progress(opened.id).passages} passages indexed")
-        client.sign_out()
 
     def look(self, client: GateClient) -> None:
         """Rewind, search, follow, and compare with the truth."""
