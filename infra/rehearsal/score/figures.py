@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""All figures of one town: what `passage score` prints and writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from infra.rehearsal.score import attributes, identities, report, tracking
+from infra.rehearsal.score.attributes import AttributeScore
+from infra.rehearsal.score.found import CameraFrames, Found, cameras
+from infra.rehearsal.score.traces import trace_score
+from infra.rehearsal.truth import load_truth
+
+
+@dataclass(slots=True)
+class Scored:
+    """Flat figures, and what the page of errors shows."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    errors: list[report.Mistake] = field(default_factory=list)
+    tables: dict[str, AttributeScore] = field(default_factory=dict)
+
+
+def hold_against_truth(town: Path, found: Found) -> Scored:
+    """Passages, tracks, vehicles, traces and attributes of one run against the truth of its town."""
+    truth = load_truth(town)
+    passages = truth.table("passages")
+    laid: list[CameraFrames] = list(cameras(truth, found))
+    out = Scored()
+    owner: dict[int, int] = {}
+    total = dict.fromkeys(("truth", "found", "doubled", "broken", "predicted", "false"), 0)
+    for camera in laid:
+        matching = tracking.match(camera)
+        owner |= matching.owner
+        score = tracking.passages(camera, matching, passages)
+        for key in total:
+            total[key] += int(getattr(score, key))
+        out.errors += report.mistakes(camera, "missed", score.missed_rows)
+        out.errors += report.mistakes(camera, "doubled", score.doubled_rows)
+        out.errors += report.mistakes(camera, "broken", score.broken_rows)
+        out.errors += report.false_ones(camera, score.false_indices)
+    single = tracking.sequence(laid)
+    vehicles = truth.table("vehicles")
+    colours, kinds = vehicles.column("colour").to_pylist(), vehicles.column("kind").to_pylist()
+    out.tables["colour"] = attributes.colours(found, owner, colours)
+    out.tables["class"] = attributes.classes(found, owner, kinds)
+    baseline, threshold = identities.baseline_idf1(laid, found)
+    places = {c["name"]: (float(c["x"]), float(c["y"])) for c in truth.table("cameras").to_pylist()}
+    traces = trace_score(found, owner, places)
+    least = max(1, total["truth"])
+    out.figures |= {
+        "town": truth.summary["town"],
+        "light": truth.summary["light"],
+        "cameras": len(laid),
+        "seconds_of_video": found.seconds_of_video,
+        "seconds_taken": found.seconds_taken,
+        "passages_truth": total["truth"],
+        "passages_predicted": total["predicted"],
+        "passages_found": total["found"] / least,
+        "passages_doubled": total["doubled"] / least,
+        "passages_broken": total["broken"] / least,
+        "passages_false": total["false"] / max(1, total["predicted"]),
+        "idf1_single": tracking.idf1(single),
+        "hota_single": tracking.hota(single),
+        "idf1_cross": identities.cross_camera_idf1(laid, found),
+        "idf1_cross_baseline": baseline,
+        "baseline_threshold": threshold,
+        "trace_recall": traces.recall,
+        "trace_precision": traces.precision,
+        "traces": traces.traces,
+        "colour_accuracy": out.tables["colour"].accuracy,
+        "class_accuracy": out.tables["class"].accuracy,
+        "coverage_doubtful": float(np.mean([c.status == "doubtful" for c in found.coverage] or [0.0])),
+    }
+    return out
