@@ -21,15 +21,15 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import AgglomerativeClustering
 
 from reid.calibration import DEFAULT, Calibration
-from reid.links import LinkModel, learn_links, possible
+from reid.links import LONGEST_GAP_S, LinkModel, gap_s, learn_links, possible
 from reid.looks import Looks, compare_looks
 from reid.passage import Passage
 
 MODEL: Final = "chains-average-1"
-_LEAST_CHAIN: Final = 1.2
+_LEAST_CHAIN: Final = 0.5
 """Evidence from which one passage is taken to follow another."""
 _NEVER: Final = 1e3
-_JOIN: Final = 0.25
+_JOIN: Final = 0.15
 """Average distance (1 - probability) below which groups are one vehicle, from looks alone."""
 
 
@@ -101,6 +101,8 @@ def _chains(
     time = np.full((count, count), -np.inf)
     for i, a in enumerate(ordered):
         for j in range(i + 1, count):
+            if gap_s(a, ordered[j]) > LONGEST_GAP_S:
+                break
             time[i, j] = links.evidence(a, ordered[j])
     total = time + looks.total
     gain = np.where(np.isfinite(total) & (total >= _LEAST_CHAIN), total, 0.0)

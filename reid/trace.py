@@ -25,7 +25,7 @@ from reid.passage import Passage
 Verdict = Literal["accepted", "rejected"]
 
 _FORCED: Final = 1e4
-_STEP_COST: Final = 0.6
+_STEP_COST: Final = 0.8
 """Going on must bring this much: between two explanations the shorter chain holds."""
 _LEAST_LOOK: Final = -3.2
 """A candidate that looks less like it than this is no step, however well it fits in time."""
