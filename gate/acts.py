@@ -155,7 +155,7 @@ class Acts:
                 **self._decided(permit, request.passage_id),
                 **{d.passage_id: d.verdict for d in request.decisions},
             }
-            result = traces.trace(gate.store, self._recorded(permit), permit, request.passage_id, decided)
+            result = traces.trace(gate.store, gate.site, self._recorded(permit), permit, request.passage_id, decided)
             gate.grants.still(permit)
             outcome.note(steps=[s.passage.id for s in result.steps])
             return result

@@ -4,30 +4,103 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
+from typing import cast
 
+from msgspec import structs
+
+from connectors.bounds import Bounds, Interval
+from connectors.site import Site
 from connectors.store import PassageRow, StoreReader
 from gate.coverage import Recorded, statement
-from gate.errors import Unavailable
+from gate.errors import Conflict
 from gate.grants import Permit
-from gate.messages import Trace, TraceStep
-from gate.search import passage
+from gate.messages import CoverageStatement, Trace, TraceStep
+from gate.search import info, passage
+from reid.errors import EmbeddingMismatch
+from reid.links import learn_links
+from reid.passage import Coverage
+from reid.trace import Step, Verdict
+from reid.trace import trace as follow
 
 CANDIDATES = 2000
-"""Passages weighed for one trace."""
+"""Passages weighed for one trace, at most."""
+AROUND = (timedelta(hours=12), timedelta(hours=3), timedelta(minutes=45), timedelta(minutes=12), timedelta(minutes=3))
+"""How far from the passage asked for candidates are looked for: the widest that holds no more than `CANDIDATES`."""
 
 
-def trace(store: StoreReader, recorded: Recorded, permit: Permit, query: str, decisions: Mapping[str, str]) -> Trace:
+def trace(
+    store: StoreReader, site: Site, recorded: Recorded, permit: Permit, query: str, decisions: Mapping[str, str]
+) -> Trace:
     """The most probable chain of passages of the vehicle asked for; NotFound when the passage is not in reach."""
     asked = passage(store, permit, query)
-    rows = {r.passage.id: r for r in store.candidates(permit.bounds, asked.passage.vehicle_class, CANDIDATES)}
+    rows, around = _candidates(store, permit.bounds, asked)
+    positions = {c.name: c.position_m for c in site.cameras if c.position_m is not None}
+    candidates = [row.passage for row in rows.values()]
+    try:
+        links = learn_links(candidates, positions)
+        steps = follow(asked.passage, candidates, links, cast("Mapping[str, Verdict]", decisions))
+    except EmbeddingMismatch as fault:
+        raise Conflict(f"these passages were described by different models: index them again ({fault})") from fault
+    covered = statement(permit.bounds, recorded, store)
+    if around < AROUND[0]:
+        covered = _narrowed(covered, permit.bounds, asked, around)
+    return Trace(query=query, steps=tuple(_told(step, rows) for step in steps), coverage=covered)
+
+
+def _candidates(store: StoreReader, bounds: Bounds, asked: PassageRow) -> tuple[dict[str, PassageRow], timedelta]:
+    p = asked.passage
+    rows: dict[str, PassageRow] = {}
+    around = AROUND[0]
+    for around in AROUND:
+        near = bounds.meet(bounds.cameras, Interval(p.started_at - around, p.ended_at + around))
+        found = store.candidates(near, p.vehicle_class, CANDIDATES + 1)
+        rows = {r.passage.id: r for r in found[:CANDIDATES]}
+        if len(found) <= CANDIDATES:
+            break
     if asked.vehicle_id:
-        for row in store.passages_of_vehicle(permit.bounds, asked.vehicle_id):
+        for row in store.passages_of_vehicle(bounds, asked.vehicle_id):
             rows.setdefault(row.passage.id, row)
-    rows[query] = asked
-    steps = chain(asked, rows, decisions)
-    return Trace(query=query, steps=steps, coverage=statement(permit.bounds, recorded, store))
+    rows[p.id] = asked
+    # A passage without a description cannot be compared; the one asked for stays whatever it has.
+    return {i: r for i, r in rows.items() if r.passage.embedding is not None or i == p.id}, around
 
 
-def chain(asked: PassageRow, rows: Mapping[str, PassageRow], decisions: Mapping[str, str]) -> tuple[TraceStep, ...]:
-    """The chain."""
-    raise Unavailable("not built in yet")
+def _told(step: Step, rows: Mapping[str, PassageRow]) -> TraceStep:
+    return TraceStep(
+        passage=info(rows[step.passage.id]),
+        probability=step.probability,
+        look=step.look,
+        colour=step.colour,
+        travel_s=step.travel_s,
+        travel_typical_s=step.typical_s,
+        rivals=step.rivals,
+        decision=step.decision,
+    )
+
+
+def _narrowed(covered: CoverageStatement, bounds: Bounds, asked: PassageRow, around: timedelta) -> CoverageStatement:
+    p = asked.passage
+    lines = tuple(
+        Coverage(
+            scope=bounds.scope,
+            camera=camera,
+            started_at=piece.start,
+            ended_at=piece.end,
+            status="doubtful",
+            reason=f"so many passages that the trace looks {around} around the one asked for and no further",
+        )
+        for camera in sorted(bounds.cameras)
+        for interval in bounds.intervals
+        for piece in _outside(interval, Interval(p.started_at - around, p.ended_at + around))
+    )
+    return structs.replace(covered, lines=covered.lines + lines)
+
+
+def _outside(whole: Interval, near: Interval) -> list[Interval]:
+    pieces = []
+    if whole.start < near.start:
+        pieces.append(Interval(whole.start, min(whole.end, near.start)))
+    if whole.end > near.end:
+        pieces.append(Interval(max(whole.start, near.end), whole.end))
+    return pieces

@@ -22,7 +22,7 @@ from gate.errors import (
     SignedOut,
     SignInRefused,
 )
-from gate.messages import Act
+from gate.messages import Act, Decision
 from tests.gate.town import PASSWORD, PDF, START, Town, canaries
 
 ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace", "export")
@@ -415,3 +415,26 @@ def test_warnings_weeks_before(town: Town) -> None:
     warnings = town.client("bientot").whoami().warnings
     assert len(warnings) == 2 and all("renewed" in w for w in warnings)
     assert town.client("tech").whoami().warnings == ()
+
+
+def test_trace_and_decisions_stay_inside_the_requisition(case: tuple[Town, str, GateClient, str]) -> None:
+    town, requisition, tech, grant = case
+    found = tech.search(grant, colours=("red",), limit=100).passages
+    asked = found[0]
+    trace = tech.trace(grant, asked.id)
+    assert asked.id in [s.passage.id for s in trace.steps]
+    assert "jamais une identification" in trace.notice
+    assert all(s.passage.camera in ("mairie", "gare") for s in trace.steps)
+    assert all(span(10, 40).holds(s.passage.started_at) for s in trace.steps)
+    other = next(p.id for p in found if p.id != asked.id and p.camera != asked.camera)
+    tech.decide(grant, asked.id, Decision(passage_id=other, verdict="rejected"))
+    assert other not in [s.passage.id for s in tech.trace(grant, asked.id).steps]
+    tech.decide(grant, asked.id, Decision(passage_id=other, verdict="accepted"))
+    again = tech.trace(grant, asked.id)
+    assert next(s for s in again.steps if s.passage.id == other).decision == "accepted"
+    for identifier in (town.index("live", seconds=30)[3].id, town.index(requisition, cameras=["pont"])[3].id):
+        with pytest.raises(NotFound):
+            tech.trace(grant, identifier)
+        with pytest.raises(NotFound):
+            tech.decide(grant, asked.id, Decision(passage_id=identifier, verdict="accepted"))
+    assert {e["act"] for e in town.journal() if e["phase"] == "outcome"} >= {"trace", "decide", "search", "grant"}
