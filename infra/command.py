@@ -33,7 +33,7 @@ app = typer.Typer(
 _MOUNTED = (
     # (module, its typer app, name under which it appears; empty: its commands stand beside ours)
     ("infra.rehearsal.town_commands", "town_app", "town"),
-    ("infra.score_command", "score_app", ""),
+    ("infra.rehearsal.score.command", "score_app", ""),
     ("infra.training.commands", "train_app", ""),
     ("gate.commands", "app", ""),
 )

@@ -10,34 +10,45 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from infra.rehearsal.score import detection, report
-from infra.rehearsal.score.figures import Scored, hold_against_truth
-from infra.rehearsal.score.found import load, save
-from infra.rehearsal.score.run import run
-from infra.rehearsal.town_site import described
-from reid.detector import DEFAULT_MODEL, DetectorSettings, load_detector
+from connectors.site import IndexSite
+
+if TYPE_CHECKING:
+    from infra.rehearsal.score import detection
+    from infra.rehearsal.score.figures import Scored
 
 LIBRARIES = ("bytewax", "kafka-python", "clickhouse-connect", "chdb", "ultralytics", "openvino", "av", "scikit-learn")
 
+score_app = typer.Typer()
 
+
+@score_app.command()
 def score(
     town: Annotated[Path, typer.Argument(help="Folder of a rendered town (`passage town render`).")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
     page: Annotated[Path | None, typer.Option(help="Page of the worst errors (default: beside the run).")] = None,
     work: Annotated[Path, typer.Option(help="Where the run's site and stores go.")] = Path("build/score"),
     again: Annotated[bool, typer.Option(help="Score the run kept from last time instead of running anew.")] = False,
-    detector: Annotated[str, typer.Option(help="Shipped model, ultralytics name, or path.")] = DEFAULT_MODEL,
+    detector: Annotated[str, typer.Option(help="Shipped model, ultralytics name, or path.")] = IndexSite().detector,
     every_s: Annotated[float, typer.Option(help="Detector alone: look at one frame in so many seconds.")] = 2.0,
     coco: Annotated[Path | None, typer.Option(help="Also a COCO detector that never saw the town (path).")] = None,
 ) -> None:
     """Run a rendered town through Kafka, Bytewax and the store, and hold what was found against the truth."""
+    # Vision and evaluation libraries take seconds to import: not for other commands.
+    from infra.rehearsal import oracle
+    from infra.rehearsal.score import detection, report
+    from infra.rehearsal.score.figures import hold_against_truth
+    from infra.rehearsal.score.found import load, save
+    from infra.rehearsal.score.run import run
+    from infra.rehearsal.town_site import described
+    from reid.detector import DetectorSettings, load_detector
+
     console = Console()
     kept = work / town.resolve().name / "found.msgpack"
     with Progress(console=console, transient=True) as bars:
@@ -62,6 +73,8 @@ def score(
             tell=lambda done, asked: bars.update(bar, completed=done, total=asked),
         )
         _detector_figures(scored, own)
+        known = oracle.report_of_town(town)
+        scored.figures |= {k: v for k, v in known.items() if k not in scored.figures}
         if coco is not None:
             bar = bars.add_task("COCO detector", total=None)
             other = detection.score(

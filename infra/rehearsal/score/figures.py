@@ -74,6 +74,6 @@ def hold_against_truth(town: Path, found: Found) -> Scored:
         "traces": traces.traces,
         "colour_accuracy": out.tables["colour"].accuracy,
         "class_accuracy": out.tables["class"].accuracy,
-        "coverage_doubtful": float(np.mean([c.status == "doubtful" for c in found.coverage] or [0.0])),
+        "coverage_doubtful": float(np.mean([c.status == "doubtful" for c in found.coverage] or [False])),
     }
     return out
