@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Detections on labelled pictures: recall and precision as the project judges them, and the threshold they ask for.
+
+What counts: vehicles over 24 px high at 720p and less than half hidden; others are neither wanted nor wrong. A class
+mistaken for another is counted apart: for finding a passage any vehicle class will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infra.training.matching import match
+from infra.training.pictures import Labelled
+from reid.classes import MODEL_CLASSES, VEHICLE_CLASSES
+from reid.suppression import suppress
+
+COUNTED_HEIGHT_PX = 24.0
+COUNTED_HIDDEN = 0.5
+VEHICLES = np.array([MODEL_CLASSES.index(name) for name in VEHICLE_CLASSES])
+Raw = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums over pictures."""
+
+    truth: int
+    found: int
+    detections: int
+    false_alarms: int
+    right_class: int
+    by_class: dict[str, tuple[int, int]]
+    """Per true class: how many there are, how many were found."""
+
+    @property
+    def recall(self) -> float:
+        """Found among those that count."""
+        return self.found / max(self.truth, 1)
+
+    @property
+    def precision(self) -> float:
+        """Right among the detections that are not excused."""
+        return self.found / max(self.found + self.false_alarms, 1)
+
+    @property
+    def class_accuracy(self) -> float:
+        """Right class among those found."""
+        return self.right_class / max(self.found, 1)
+
+
+def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float, height_scale: float = 1.0) -> Figures:
+    """Hold detections (boxes, scores, numbers of `MODEL_CLASSES`) against the truth.
+
+    Args:
+        scenes: pictures with their truth, in pixels of the same scale as the answers.
+        answers: one a picture; every class, persons too.
+        threshold: scores below it do not count.
+        height_scale: the pictures' scale beside 720p (0.5 for 360 lines).
+    """
+    truth_n = found = detections = false_alarms = right = 0
+    by_class = {name: [0, 0] for name in VEHICLE_CLASSES}
+    for scene, (boxes, scores, numbers) in zip(scenes, answers, strict=True):
+        keep = (scores >= threshold) & np.isin(numbers, VEHICLES)
+        boxes, numbers = boxes[keep], numbers[keep]
+        is_vehicle = np.isin(scene.classes, VEHICLES)
+        tall = scene.boxes[:, 3] - scene.boxes[:, 1] > COUNTED_HEIGHT_PX * height_scale
+        counts = is_vehicle & tall & (scene.hidden < COUNTED_HIDDEN)
+        outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
+        # A vehicle below the size that counts needs no box in the truth to be excused.
+        small = boxes[:, 3] - boxes[:, 1] <= COUNTED_HEIGHT_PX * height_scale
+        truth_n += int(counts.sum())
+        found += int(outcome.truth_hit.sum())
+        detections += len(boxes)
+        false_alarms += int((outcome.false_alarm & ~small).sum())
+        classes = scene.classes[counts]
+        for row, column in outcome.pairs:
+            right += int(classes[row] == numbers[column])
+        for number, hit in zip(classes, outcome.truth_hit, strict=True):
+            by_class[MODEL_CLASSES[number]][0] += 1
+            by_class[MODEL_CLASSES[number]][1] += int(hit)
+    return Figures(
+        truth_n, found, detections, false_alarms, right, {name: (n, hit) for name, (n, hit) in by_class.items()}
+    )
+
+
+def merge_classes(answer: Raw, iou: float) -> Raw:
+    """Keep one box where classes compete for one vehicle, as the pipeline's detector does when class-agnostic."""
+    boxes, scores, numbers = answer
+    kept = suppress(boxes, scores, iou)
+    return boxes[kept], scores[kept], numbers[kept]
+
+
+def best_threshold(
+    scenes: Sequence[Labelled], answers: Sequence[Raw], height_scale: float = 1.0
+) -> tuple[float, Figures]:
+    """The threshold with the best harmonic mean of recall and precision; of equals the lower."""
+    best: tuple[float, float, Figures] | None = None
+    for threshold in np.arange(0.10, 0.75, 0.025):
+        figures = score(scenes, answers, float(threshold), height_scale)
+        f1 = 2 * figures.recall * figures.precision / max(figures.recall + figures.precision, 1e-9)
+        if best is None or f1 > best[0] + 1e-6:
+            best = (f1, round(float(threshold), 3), figures)
+    assert best is not None  # noqa: S101 - the range above is not empty
+    return best[1], best[2]
