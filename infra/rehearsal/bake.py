@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.rehearsal.bake_shading import shade_static, sun_share
+from infra.rehearsal.bake_shading import shade_static, sunlit_grid
 from infra.rehearsal.ground import Plate, draw_ground
 from infra.rehearsal.lens import Sensor, sensor_of, soften
 from infra.rehearsal.light import Light
@@ -25,6 +25,7 @@ NEAR_HALF_M = 42.0
 SHADOW_HALF_M = 95.0
 SHADOW_PX_M = 0.085
 CELL_M = 0.5
+FAR_PX = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +67,8 @@ def bake(town: Town, camera: Camera, scene: Scene, light: Light) -> Background:
     ahead /= max(float(np.linalg.norm(ahead)), 1e-9)
     reach = np.array(camera.at) + ahead * (NEAR_HALF_M - 6.0)
     near = draw_ground(town.ground, _square(reach, NEAR_HALF_M), 0.03, 77)
-    far = draw_ground(town.ground, town.ground.bounds, 0.12, 77)
     near_data, near_at, near_place = _pyramid(near)
-    far_data, far_at, far_place = _pyramid(far)
+    far_data, far_at, far_place = _far_plate(town)
     shadow, shadow_place = _shadow(scene, light, reach)
     total = np.zeros((fine_h, fine_w, 3), np.float32)
     direct = np.zeros((fine_h, fine_w), np.float32)
@@ -103,6 +103,20 @@ def bake(town: Town, camera: Camera, scene: Scene, light: Light) -> Background:
     picture = soften(sensor.develop(small), camera)
     sunlit, corner = _sunlit(town, reach, shadow, shadow_place, light)
     return Background(picture, small, small_direct, small_base, xy, gloss, depth, sunlit, corner, sensor)
+
+
+_FAR: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64], F32]] = {}
+
+
+def _far_plate(town: Town) -> tuple[NDArray[np.uint8], NDArray[np.int64], F32]:
+    """The whole town's ground, coarse; the same for all its cameras, so the last one is kept."""
+    key = f"{town.name}|{town.digest}"
+    if key not in _FAR:
+        _FAR.clear()
+        x0, y0, x1, y1 = town.ground.bounds
+        step = max(0.10, max(x1 - x0, y1 - y0) / FAR_PX)
+        _FAR[key] = _pyramid(draw_ground(town.ground, town.ground.bounds, step, 77))
+    return _FAR[key]
 
 
 def lamps_near(lamps: F32, at: NDArray[np.float64], within_m: float) -> F32:
@@ -173,7 +187,5 @@ def _sunlit(town: Town, at: NDArray[np.float64], shadow: F32, place: F32, light:
     if light.sun_rgb.max() <= 1e-4:
         return np.zeros((1, 1), np.float32), corner
     out = np.empty((n, n), np.float32)
-    for j in range(n):
-        for i in range(n):
-            out[j, i] = sun_share(corner[0] + (i + 0.5) * CELL_M, corner[1] + (j + 0.5) * CELL_M, 0.8, shadow, place, 2.0)
+    sunlit_grid(corner[0], corner[1], CELL_M, shadow, place, out)
     return out, corner

@@ -50,7 +50,7 @@ def _ground(px: float, py: float, spread: float, near: NDArray[np.uint8], near_a
 
 
 @njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def sun_share(x: float, y: float, z: float, shadow: F32, place: F32, soft: float) -> float:
+def sun_share(x: float, y: float, z: float, shadow: F32, place: F32, soft: float, shake_u: float, shake_v: float) -> float:
     """Share of the sun that reaches a point (percentage closer filtering on the sun's depth picture)."""
     u = (x * place[0] + y * place[1] + z * place[2] - place[9]) / place[11]
     v = (x * place[3] + y * place[4] + z * place[5] - place[10]) / place[11]
@@ -61,10 +61,18 @@ def sun_share(x: float, y: float, z: float, shadow: F32, place: F32, soft: float
     open_sky = 0.0
     for j in range(-1, 2):
         for i in range(-1, 2):
-            uu, vv = int(u + i * soft), int(v + j * soft)
+            uu, vv = int(u + (i + shake_u) * soft), int(v + (j + shake_v) * soft)
             if uu < 0 or vv < 0 or uu >= w or vv >= h or shadow[vv, uu] < d + 0.18:
                 open_sky += 1.0
     return open_sky / 9.0
+
+
+@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def sunlit_grid(x0: float, y0: float, cell: float, shadow: F32, place: F32, out: F32) -> None:
+    """Share of the sun 0.8 m over the ground on a grid."""
+    for j in range(out.shape[0]):
+        for i in range(out.shape[1]):
+            out[j, i] = sun_share(x0 + (i + 0.5) * cell, y0 + (j + 0.5) * cell, 0.8, shadow, place, 2.0, 0.0, 0.0)
 
 
 @njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
@@ -153,11 +161,16 @@ def shade_static(
                     u = ((px - origin[f, 0]) * axis[f, 0] + (py - origin[f, 1]) * axis[f, 1]) * px_per_m
                     v = (pz - origin[f, 2]) * px_per_m
                     tw, th = texture_at[t, 1], texture_at[t, 2]
-                    iu = min(max(int(u), 0), tw - 1)
-                    iv = min(max(int(th - v), 0), th - 1)
+                    fu = min(max(u - 0.5, 0.0), tw - 1.001)
+                    fv = min(max(th - v - 0.5, 0.0), th - 1.001)
+                    iu, iv = int(fu), int(fv)
+                    au, av = fu - iu, fv - iv
                     p = texture_at[t, 0] + iv * tw + iu
+                    right = 1 if iu < tw - 1 else 0
+                    below = tw if iv < th - 1 else 0
                     for c in range(3):
-                        tint[c] = _lin(atlas[p, c])
+                        tint[c] = _lin((atlas[p, c] * (1 - au) + atlas[p + right, c] * au) * (1 - av)
+                                       + (atlas[p + below, c] * (1 - au) + atlas[p + below + right, c] * au) * av)
                     shine_here = atlas[p, 3] / 255.0 * 0.9
                 elif t == -2:
                     g = 1.0 - 0.25 * ((pz * 4.6) % 1.0) + 0.16 * (_hash(int(px * 5 + py * 3), int(pz * 4.6)) - 0.5)
@@ -169,7 +182,8 @@ def shade_static(
                 ndl = 0.35 + 0.65 * max(ndl, 0.0)
             lit = 0.0
             if ndl > 0.0 and sun_rgb[0] > 1e-4:
-                lit = ndl * sun_share(px + nx * 0.12, py + ny * 0.12, pz + nz * 0.05, shadow, shadow_place, 1.1)
+                lit = ndl * sun_share(px + nx * 0.12, py + ny * 0.12, pz + nz * 0.05, shadow, shadow_place, 1.2,
+                                      _hash(x, y) - 0.5, _hash(x + 991, y) - 0.5)
             up = 0.5 + 0.5 * nz
             near_ground = 1.0 if nz > 0.7 else min(1.0, 0.62 + pz * 0.12)
             fade = 1.0 - np.exp(-haze * depth * length)

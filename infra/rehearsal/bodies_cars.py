@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from infra.rehearsal.mesh import Builder, Material, Mesh, Vec
 
 Surface = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+_KNOTS = (0.12, 0.15, 0.42, 0.45, 0.5, 0.62, 0.72, 0.78, 0.95)
+"""Heights at which a body's surface bends: patches bend there too, or they would dip into it."""
 LIFT_M = 0.008
 """How far a patch stands off the surface it is laid on: enough for the depth buffer at 100 m."""
 
@@ -184,7 +186,8 @@ class _Car:
         inside: Vec = (0.0, 0.0, 0.7),
     ) -> None:
         """Lay a patch on a surface, standing `lift` off it."""
-        us, vs = np.meshgrid(np.linspace(*u, steps[0]), np.linspace(*v, steps[1]), indexing="ij")
+        rows = np.unique(np.concatenate([np.linspace(*v, steps[1]), [k for k in _KNOTS if v[0] < k < v[1]]]))
+        us, vs = np.meshgrid(np.linspace(*u, steps[0]), rows, indexing="ij")
         e = 1e-3
         p = surface(us, vs)
         du = surface(us + e, vs) - surface(us - e, vs)

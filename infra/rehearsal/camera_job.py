@@ -46,7 +46,7 @@ class CameraRun:
     def picture(self, time_s: float) -> tuple[NDArray[np.uint8], list[Seen], Frame]:
         """The picture (BGR, no noise), the truth and the poses at one moment."""
         pose = pose_at(self.traffic, time_s)
-        picture, seen = self.painter.frame(placed_at(self.traffic, pose), time_s)
+        picture, seen = self.painter.frame(placed_at(self.traffic, pose, self.painter.near(pose)), time_s)
         return picture, seen, pose
 
     def spoilt(self, picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
@@ -56,14 +56,14 @@ class CameraRun:
         rng = np.random.default_rng((self.seed, number))
         add_noise(yuv[:h], self.bank[int(rng.integers(NOISE_FRAMES))], int(rng.integers(h * w)))
         colour = yuv[h:]
-        add_noise(colour, self.bank[int(rng.integers(NOISE_FRAMES))].reshape(-1)[: colour.size].reshape(colour.shape) >> 1, int(rng.integers(colour.size)))
+        add_noise(colour, self.bank[int(rng.integers(NOISE_FRAMES))], int(rng.integers(colour.size)), weak=True)
         return yuv
 
 
-def placed_at(traffic: Traffic, pose: Frame) -> list[Placed]:
-    """The things of a pose, one by one."""
-    rows = zip(pose.index.tolist(), pose.x.tolist(), pose.y.tolist(), pose.heading_deg.tolist(), pose.speed_mps.tolist(),
-               pose.signals.tolist(), strict=True)
+def placed_at(traffic: Traffic, pose: Frame, rows_of: NDArray[np.intp]) -> list[Placed]:
+    """The things of some rows of a pose, one by one."""
+    columns = (pose.index, pose.x, pose.y, pose.heading_deg, pose.speed_mps, pose.signals)
+    rows = zip(*(c[rows_of].tolist() for c in columns), strict=True)
     return [Placed(i, traffic.vehicles[i], x, y, h, v, s, v * pose.time_s) for i, x, y, h, v, s in rows]
 
 

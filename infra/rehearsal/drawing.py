@@ -140,30 +140,37 @@ def beam(
 @njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
 def relight(
     x0: int, y0: int, x1: int, y1: int, linear: F32, direct: F32, base: F32, shade: F32, dark: F32, light: F32, use_light: bool,
+    still_shade: F32, still_dark: F32, owners: NDArray[np.int16],
     gain: F32, tone: NDArray[np.uint8], tone_scale: float, original: NDArray[np.uint8], picture: NDArray[np.uint8],
 ) -> None:
-    """Redraw ground pixels of a region with shadow (`shade` 0..1), contact darkness and added light; clears them."""
+    """Redraw ground pixels of a region with shadow (`shade` 0..1), contact darkness and added light.
+
+    `original` has the shadows of what is parked (`still_shade`, `still_dark`) in it already; pixels that a parked body
+    owns are left alone. Everything gathered is put back to the parked state.
+    """
     last = tone.shape[0] - 1
     for y in range(y0, y1):
         for x in range(x0, x1):
             s, d = shade[y, x], dark[y, x]
-            touched = s > 0.004 or d < 0.996
-            if use_light and light[y, x, 0] > 0.0005:
-                touched = True
-            if not touched:
+            s0, d0 = still_shade[y, x], still_dark[y, x]
+            touched = s > s0 + 0.004 or d < d0 - 0.004
+            lit = use_light and light[y, x, 0] > 0.0005
+            if not touched and not lit:
                 continue
-            shade[y, x] = 0.0
-            dark[y, x] = 1.0
-            if base[y, x, 0] <= 0.0:
+            shade[y, x] = s0
+            dark[y, x] = d0
+            if base[y, x, 0] <= 0.0 or owners[2 * y, 2 * x] >= 0 or owners[2 * y + 1, 2 * x + 1] >= 0:
                 if use_light:
                     light[y, x, 0] = light[y, x, 1] = light[y, x, 2] = 0.0
                 continue
-            keep = (1.0 - direct[y, x] * s) * d
+            sun = direct[y, x]
+            before, after = (1.0 - sun * s0) * d0, (1.0 - sun * s) * d
             for c in range(3):
                 # the unlit part is bluish: it is sky alone
-                k = keep * (1.0 + (0.10 if c == 2 else (-0.03 if c == 0 else 0.0)) * s * direct[y, x])
-                old = linear[y, x, c] * gain[y, x, c] * tone_scale
-                new = old * k
+                cool = 0.10 if c == 2 else (-0.03 if c == 0 else 0.0)
+                full = linear[y, x, c] * gain[y, x, c] * tone_scale
+                old = full * before * (1.0 + cool * s0 * sun)
+                new = full * after * (1.0 + cool * s * sun)
                 if use_light:
                     new += base[y, x, c] * light[y, x, c] * gain[y, x, c] * tone_scale
                     light[y, x, c] = 0.0

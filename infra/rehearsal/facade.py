@@ -55,8 +55,6 @@ def facade(
         box(cx - ww / 2, z0, cx + ww / 2, z0 + hh, frame)
         tone = float(rng.uniform(26, 62))
         glass = (tone * 0.9, tone, tone * 1.12)
-        if lit:
-            glass = (210, 176, 112)
         m = 0.06
         for side in (0, 1):
             a = cx - ww / 2 + m + side * (ww / 2 - m / 2)

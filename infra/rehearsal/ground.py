@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from infra.rehearsal.world import Ground, Point
 
 VERGE, PAVEMENT, ROAD = 0, 1, 2
 _SHIFT = 4
+Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +28,81 @@ class Plate:
     metres_per_px: float
 
 
-def noise_at(x: NDArray[np.float32], y: NDArray[np.float32], cell_m: float, seed: int) -> NDArray[np.float32]:
-    """Smooth noise of mean 0 and about unit spread, a function of place only (so that plates agree)."""
-    tile = np.random.default_rng(seed).normal(size=(256, 256)).astype(np.float32)
-    padded = np.pad(tile, ((0, 2), (0, 2)), mode="wrap")
-    return cv2.remap(
-        padded, np.mod(x / cell_m, 256).astype(np.float32), np.mod(y / cell_m, 256).astype(np.float32), cv2.INTER_LINEAR
-    )
+def _noise_tiles(seed: int) -> NDArray[np.float32]:
+    """Seven periodic tiles of smooth random numbers (mean 0, spread 1), the same for every plate of a seed."""
+    return np.random.default_rng(seed).normal(size=(7, 256, 256)).astype(np.float32)
+
+
+@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _noise(tiles: NDArray[np.float32], which: int, x: float, y: float) -> float:
+    """Noise at a place given in cells, straight between the tile's points."""
+    fx, fy = np.floor(x), np.floor(y)
+    ax, ay = x - fx, y - fy
+    i, j = int(fx) & 255, int(fy) & 255
+    k, m = (i + 1) & 255, (j + 1) & 255
+    return (tiles[which, j, i] * (1 - ax) + tiles[which, j, k] * ax) * (1 - ay) + (tiles[which, m, i] * (1 - ax) + tiles[which, m, k] * ax) * ay
+
+
+@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+def paint_ground(
+    x0: float, y1: float, step: float, tiles: NDArray[np.float32], walk: Mask, kerb: Mask, hard: Mask, parking: Mask, cycle: Mask,
+    patch: Mask, track: Mask, gutter: Mask, marks: Mask, out: Mask,
+) -> None:
+    """Colour every pixel of a plate from its masks (0..255) and noise; `out` (h, w, 3) sRGB."""
+    h, w = walk.shape
+    c = np.zeros(3, np.float32)
+    close = step < 0.06
+    for row in range(h):
+        y = y1 - (row + 0.5) * step
+        for col in range(w):
+            x = x0 + (col + 0.5) * step
+            wide = _noise(tiles, 0, x / 4.0, y / 4.0)
+            mid = _noise(tiles, 1, x / 0.7, y / 0.7)
+            fine = _noise(tiles, 2, x / 0.07, y / 0.07) if close else 0.0
+            is_hard = hard[row, col] / 255.0
+            if is_hard < 1.0:
+                green = min(1.0, max(0.0, wide * 0.5 + _noise(tiles, 3, x / 11.0, y / 11.0) + 0.3))
+                c[0] = (88 + mid * 7 + fine * 7) * green + (142 + mid * 4 + fine * 8) * (1 - green)
+                c[1] = (102 + mid * 7 + fine * 7) * green + (134 + mid * 4 + fine * 8) * (1 - green)
+                c[2] = (58 + mid * 7 + fine * 7) * green + (120 + mid * 4 + fine * 8) * (1 - green)
+                a = walk[row, col] / 255.0
+                if a > 0:
+                    slab = 14.0 if close and (x % 0.8 < 0.025 or y % 0.8 < 0.025) else 0.0
+                    g = wide * 4 + mid * 4 + fine * 4 - slab
+                    c[0], c[1], c[2] = c[0] * (1 - a) + (140 + g) * a, c[1] * (1 - a) + (136 + g) * a, c[2] * (1 - a) + (130 + g) * a
+                a = kerb[row, col] / 255.0
+                if a > 0:
+                    g = mid * 5 + fine * 4
+                    c[0], c[1], c[2] = c[0] * (1 - a) + (164 + g) * a, c[1] * (1 - a) + (162 + g) * a, c[2] * (1 - a) + (156 + g) * a
+            worn = 0.0
+            if is_hard > 0:
+                worn = _noise(tiles, 4, x / 2.2, y / 2.2)
+                g = 92 + wide * 3.0 + worn * 2.5 + mid * 2.0 + fine * 5.0 - 7.0 * parking[row, col] / 255.0
+                r, gr, b = g, g, g + 2
+                a = 0.6 * cycle[row, col] / 255.0
+                r, gr, b = r * (1 - a) + (112 + fine * 4) * a, gr * (1 - a) + (92 + fine * 4) * a, b * (1 - a) + (84 + fine * 4) * a
+                dark = 17.0 * patch[row, col] / 255.0
+                r, gr, b = r - dark, gr - dark, b - dark
+                a = 0.40 * track[row, col] / 255.0
+                g = 80 + mid * 2 + fine * 4
+                r, gr, b = r * (1 - a) + g * a, gr * (1 - a) + g * a, b * (1 - a) + (g + 2) * a
+                a = 0.6 * gutter[row, col] / 255.0
+                r, gr, b = r * (1 - a) + (82 + fine * 6) * a, gr * (1 - a) + (80 + fine * 6) * a, b * (1 - a) + (76 + fine * 6) * a
+                if close and wide > 0.2 and abs(_noise(tiles, 5, (x + mid * 0.2) / 3.1, (y + mid * 0.2) / 3.1)) < 0.012:
+                    r, gr, b = r * 0.5 + 28, gr * 0.5 + 28, b * 0.5 + 29
+                c[0], c[1], c[2] = c[0] * (1 - is_hard) + r * is_hard, c[1] * (1 - is_hard) + gr * is_hard, c[2] * (1 - is_hard) + b * is_hard
+            a = marks[row, col] / 255.0
+            if a > 0:
+                a *= min(0.97, max(0.25, 0.84 + 0.10 * worn + 0.10 * mid + 0.08 * fine))
+                c[0], c[1], c[2] = c[0] * (1 - a) + 226 * a, c[1] * (1 - a) + 226 * a, c[2] * (1 - a) + 222 * a
+            for k in range(3):
+                out[row, col, k] = int(min(255.0, max(0.0, c[k])))
 
 
 def draw_ground(ground: Ground, rect: tuple[float, float, float, float], metres_per_px: float, seed: int) -> Plate:
     """Draw the part of the ground inside rect (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = rect
     w, h = int((x1 - x0) / metres_per_px), int((y1 - y0) / metres_per_px)
-    gx = (x0 + (np.arange(w, dtype=np.float32) + 0.5) * metres_per_px)[None, :].repeat(h, 0)
-    gy = (y1 - (np.arange(h, dtype=np.float32) + 0.5) * metres_per_px)[:, None].repeat(w, 1)
 
     def px(points: tuple[Point, ...]) -> NDArray[np.int32]:
         a = np.array(points, dtype=np.float64)
@@ -87,33 +149,6 @@ def draw_ground(ground: Ground, rect: tuple[float, float, float, float], metres_
     inner = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gutter_px + 1, 2 * gutter_px + 1))
     gutter = cv2.subtract(hard, cv2.erode(hard, inner))
 
-    wide = noise_at(gx, gy, 4.0, seed + 1)
-    mid = noise_at(gx, gy, 0.7, seed + 2)
-    fine = noise_at(gx, gy, 0.07, seed + 3)
-    rgb = np.empty((h, w, 3), np.float32)
-    town = np.clip(wide * 0.5 + noise_at(gx, gy, 11.0, seed + 4) + 0.3, 0, 1)[..., None]
-    grass = np.array([88, 102, 58], np.float32) + (mid * 7 + fine * 7)[..., None]
-    gravel = np.array([142, 134, 120], np.float32) + (mid * 4 + fine * 8)[..., None]
-    rgb[:] = grass * town + gravel * (1 - town)
-
-    def blend(mask: NDArray[np.uint8], colour: NDArray[np.float32] | float, strength: float = 1.0) -> None:
-        a = mask[..., None].astype(np.float32) * (strength / 255.0)
-        rgb[:] = rgb * (1 - a) + colour * a
-
-    slab = (
-        ((np.mod(gx, 0.8) < 0.025) | (np.mod(gy, 0.8) < 0.025)).astype(np.float32)
-        if metres_per_px < 0.06
-        else np.zeros_like(gx)
-    )
-    blend(walk, np.array([140, 136, 130], np.float32) + (wide * 4 + mid * 4 + fine * 4 - slab * 14)[..., None])
-    blend(kerb, np.array([164, 162, 156], np.float32) + (mid * 5 + fine * 4)[..., None])
-    worn = noise_at(gx, gy, 2.2, seed + 5)
-    asphalt = np.array([92, 92, 94], np.float32) + (wide * 3.0 + worn * 2.5 + mid * 2.0 + fine * 5.0)[..., None]
-    blend(hard, asphalt)
-    blend(parking, asphalt - 7)
-    blend(cycle, np.array([112, 92, 84], np.float32) + (mid * 3 + fine * 4)[..., None], 0.6)
-    patch = _patches(ground, px, (h, w), seed)
-    blend(cv2.min(patch, hard), asphalt - 17)
     track = np.zeros((h, w), np.uint8)
     for lane in ground.lanes:
         if lane.kind == "road":
@@ -121,27 +156,17 @@ def draw_ground(ground: Ground, rect: tuple[float, float, float, float], metres_
                 pts = px(_offset(lane.points, side))
                 cv2.polylines(track, [pts], False, 255, max(1, int(0.55 / metres_per_px)), cv2.LINE_AA, _SHIFT)
     track = cv2.GaussianBlur(track, (0, 0), max(0.6, 0.16 / metres_per_px))
-    blend(track, np.array([80, 80, 82], np.float32) + (mid * 2 + fine * 4)[..., None], 0.40)
-    blend(gutter, np.array([82, 80, 76], np.float32) + (fine * 6)[..., None], 0.6)
-    crack = (
-        (np.abs(noise_at(gx + mid * 0.2, gy + mid * 0.2, 3.1, seed + 6)) < 0.016) & (wide > 0.2)
-        if metres_per_px < 0.06
-        else None
-    )
-    if crack is not None:
-        blend((crack & (hard > 0)).astype(np.uint8) * 255, np.array([56, 56, 58], np.float32), 0.6)
-    wear = np.clip(0.84 + 0.10 * worn + 0.10 * mid + 0.08 * fine, 0.25, 0.97)
-    blend((marks * wear).astype(np.uint8), np.array([226, 226, 222], np.float32))
+    patch = _patches(ground, px, (h, w), seed)
+    rgb = np.empty((h, w, 3), np.uint8)
+    paint_ground(x0, y1, metres_per_px, _noise_tiles(seed), walk, kerb, hard, parking, cycle, patch, track, gutter, marks, rgb)
     for x, y, r in _manholes(ground, seed):
         cx, cy = px(((x, y),))[0]
         radius = int(r / metres_per_px * (1 << _SHIFT))
-        if -500 < cx / 16 < w + 500 and -500 < cy / 16 < h + 500:
-            lid = np.zeros((h, w), np.uint8) if metres_per_px < 0.06 else None
-            if lid is not None:
-                cv2.circle(rgb, (int(cx), int(cy)), radius, (66, 64, 62), -1, cv2.LINE_AA, _SHIFT)
-                cv2.circle(rgb, (int(cx), int(cy)), radius, (110, 108, 104), 1, cv2.LINE_AA, _SHIFT)
+        if metres_per_px < 0.06 and -500 < cx / 16 < w + 500 and -500 < cy / 16 < h + 500:
+            cv2.circle(rgb, (int(cx), int(cy)), radius, (66, 64, 62), -1, cv2.LINE_AA, _SHIFT)
+            cv2.circle(rgb, (int(cx), int(cy)), radius, (110, 108, 104), 1, cv2.LINE_AA, _SHIFT)
     kind = np.where(hard > 127, ROAD, np.where((walk > 127) | (kerb > 127), PAVEMENT, VERGE)).astype(np.uint8)
-    return Plate(np.clip(rgb, 0, 255).astype(np.uint8), kind, x0, y1, metres_per_px)
+    return Plate(rgb, kind, x0, y1, metres_per_px)
 
 
 def _offset(points: tuple[Point, ...], left_m: float) -> tuple[Point, ...]:

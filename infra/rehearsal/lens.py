@@ -102,15 +102,17 @@ def _streaks(h: int, w: int, rain: float, rng: np.random.Generator) -> F32:
     return cv2.GaussianBlur(canvas, (0, 0), 0.7)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def add_noise(luma: NDArray[np.uint8], noise: NDArray[np.int8], shift: int) -> None:
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _add(levels: NDArray[np.uint8], grain: NDArray[np.int8], halves: int) -> None:
+    for i in range(levels.size):
+        v = np.int32(levels[i])
+        v += (np.int32(grain[i]) * (np.int32(288) - v)) >> halves
+        levels[i] = np.uint8(min(max(v, np.int32(0)), np.int32(255)))
+
+
+def add_noise(plane: NDArray[np.uint8], noise: NDArray[np.int8], shift: int, weak: bool = False) -> None:
     """Add a noise frame, rolled by `shift`, to a plane in place; dark parts get more of it, burnt parts little."""
-    flat = luma.reshape(-1)
-    grain = noise.reshape(-1)
-    n = flat.size
-    for i in range(n):
-        j = i + shift
-        if j >= n:
-            j -= n
-        v = flat[i] + grain[j] * (288 - flat[i]) // 256
-        flat[i] = 0 if v < 0 else (255 if v > 255 else v)
+    flat, grain = plane.reshape(-1), noise.reshape(-1)[: plane.size]
+    rest = flat.size - shift
+    _add(flat[:rest], grain[shift:], 9 if weak else 8)
+    _add(flat[rest:], grain[:shift], 9 if weak else 8)

@@ -20,7 +20,7 @@ from infra.rehearsal.mesh import Material, Mesh
 from infra.rehearsal.paint import BRAKE, LEFT, PARKED, RIGHT, glow_of, looks_of, shade
 from infra.rehearsal.raster import draw_colours, draw_mask
 from infra.rehearsal.view import view_of
-from infra.rehearsal.world import Camera, Vehicle
+from infra.rehearsal.world import Camera, Frame, Vehicle
 
 F32 = NDArray[np.float32]
 FAR_M = 160.0
@@ -78,6 +78,16 @@ class _Body:
     whole: tuple[float, float, float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    body: _Body
+    number: int
+    """Its mark in the owners' buffer."""
+    area: int
+    """Samples of its silhouette inside the picture."""
+    whole: tuple[int, int, int, int]
+
+
 class Painter:
     """Draws the frames of one camera. Not thread-safe: it keeps its buffers."""
 
@@ -99,38 +109,89 @@ class Painter:
         self.mask = np.zeros(h * SAMPLES * w * SAMPLES, np.uint8)
         self.lamps = street_lamps
         self.looks: dict[int, F32] = {}
-        self.dirty: list[tuple[int, int, int, int]] = []
-        self.reach = 1.0
+        self.still_key: tuple[tuple[int, float, float, float], ...] | None = None
+        self.still = background.picture
+        self.still_shade, self.still_dark = np.zeros((h, w), np.float32), np.ones((h, w), np.float32)
+        self.still_depth, self.still_owners = self.moving, self.owners
+        self.still_drawn: list[_Drawn] = []
+        self.still_seen: list[Seen | None] = []
+
+    def near(self, pose: Frame) -> NDArray[np.intp]:
+        """Rows of a pose that may show or throw a shadow into the picture."""
+        dx, dy = pose.x - self.eye[0], pose.y - self.eye[1]
+        right, forward = self.view.axes[0].astype(np.float32), self.view.axes[2].astype(np.float32)
+        ahead = (dx * forward[0] + dy * forward[1]) / np.float32(max(math.hypot(forward[0], forward[1]), 0.2))
+        aside = np.abs(dx * right[0] + dy * right[1])
+        slope = self.w / 2 / self.view.focal_px * (1.35 if self.view.k1 < 0 else 1.15)
+        return np.flatnonzero((ahead > -16.0) & (ahead < FAR_M) & (aside < np.maximum(ahead, 1.0) * slope + 22.0))
 
     def frame(self, things: list[Placed], time_s: float) -> tuple[NDArray[np.uint8], list[Seen]]:
         """Draw one frame: BGR picture (h, w, 3) without noise, and what is seen in it."""
-        picture = self.back.picture.copy()
-        bodies = [b for t in things if (b := self._project(t)) is not None]
-        bodies.sort(key=lambda b: -b.distance)
-        self._light_ground(things, picture)
+        still = [t for t in things if t.signals & PARKED and t.speed_mps < 0.02]
+        moving = [t for t in things if not (t.signals & PARKED and t.speed_mps < 0.02)]
+        self._lay_still(still, time_s)
+        picture = self.still.copy()
+        bodies = self._bodies(moving)
+        regions = self._light_ground(moving)
+        self._relight(regions, self.still, picture)
         if self.light.wet > 0.02:
             for body in bodies:
                 self._mirror(body, picture, time_s)
-        full: list[tuple[_Body, int, tuple[int, ...]]] = []
+        drawn = self._draw_bodies(bodies, picture, time_s, len(self.still_drawn))
+        touched = [d.body.crop for d in drawn]
+        seen = [self._seen(d) for d in drawn]
+        for k, d in enumerate(self.still_drawn):
+            known = self.still_seen[k]
+            seen.append(self._seen(d) if any(_meet(d.body.crop, c) for c in touched) else known)
+        if self.light.lamp_glow > 0:
+            self._glare(bodies, picture, time_s)
+        for x0, y0, x1, y1 in touched:
+            self.moving[y0:y1, x0:x1] = self.still_depth[y0:y1, x0:x1]
+            self.owners[y0:y1, x0:x1] = self.still_owners[y0:y1, x0:x1]
+        return picture, [s for s in seen if s is not None]
+
+    def _lay_still(self, still: list[Placed], time_s: float) -> None:
+        """Draw what is parked into the background; done anew only when something parks or leaves."""
+        key = tuple((t.number, round(t.x, 2), round(t.y, 2), round(t.heading_deg, 1)) for t in still)
+        if key == self.still_key:
+            return
+        self.still_key = key
+        self.still = self.back.picture.copy()
+        self.moving[:] = 0.0
+        self.owners[:] = -1
+        self.shade[:] = self.still_shade[:] = 0.0
+        self.dark[:] = self.still_dark[:] = 1.0
+        bodies = self._bodies(still)
+        regions = self._light_ground(still)
+        shade_now, dark_now = self.shade.copy(), self.dark.copy()
+        self._relight(regions, self.back.picture, self.still)
+        self.still_shade, self.still_dark = shade_now, dark_now
+        self.shade[:], self.dark[:] = shade_now, dark_now
+        if self.light.wet > 0.02:
+            for body in bodies:
+                self._mirror(body, self.still, time_s)
+        self.still_drawn = self._draw_bodies(bodies, self.still, time_s, 0)
+        self.still_seen = [self._seen(d) for d in self.still_drawn]
+        self.still_depth, self.still_owners = self.moving.copy(), self.owners.copy()
+
+    def _bodies(self, things: list[Placed]) -> list[_Body]:
+        bodies = [b for t in things if (b := self._project(t)) is not None]
+        bodies.sort(key=lambda b: -b.distance)
+        return bodies
+
+    def _draw_bodies(self, bodies: list[_Body], picture: NDArray[np.uint8], time_s: float, first: int) -> list[_Drawn]:
+        drawn: list[_Drawn] = []
         box = np.zeros(4, np.int32)
-        for order, body in enumerate(bodies):
+        for body in bodies:
             colour, depth = self._shaded(body, time_s, mirrored=False)
             x0, y0, _, _ = body.crop
             if silhouette_box(depth, x0, y0, box) == 0:
                 continue
-            whole = tuple(int(v) for v in box)
-            area = compose(colour, depth, x0, y0, self.back.depth, self.moving, self.owners, order, self.back.sensor.gain,
+            number = first + len(drawn)
+            area = compose(colour, depth, x0, y0, self.back.depth, self.moving, self.owners, number, self.back.sensor.gain,
                            self.back.sensor.tone, TONE_SCALE, picture)
-            full.append((body, area, whole))
-            self.dirty.append(body.crop)
-        seen = self._truth(bodies, full)
-        if self.light.lamp_glow > 0:
-            self._glare(bodies, picture, time_s)
-        for x0, y0, x1, y1 in self.dirty:
-            self.moving[y0:y1, x0:x1] = 0.0
-            self.owners[y0:y1, x0:x1] = -1
-        self.dirty.clear()
-        return picture, seen
+            drawn.append(_Drawn(body, number, area, (int(box[0]), int(box[1]), int(box[2]), int(box[3]))))
+        return drawn
 
     def _project(self, t: Placed) -> _Body | None:
         """Turn, place and project a body; None where it is out of sight."""
@@ -208,9 +269,10 @@ class Painter:
         near[:, 3:] *= self.light.street_lamps
         return near
 
-    def _light_ground(self, things: list[Placed], picture: NDArray[np.uint8]) -> None:
-        """Shadows, contact darkness and beams of everything near, drawn onto the ground in one pass."""
+    def _light_ground(self, things: list[Placed]) -> list[tuple[int, int, int, int]]:
+        """Gather shadows, contact darkness and beams of things; returns the regions that they touch."""
         regions: list[tuple[int, int, int, int]] = []
+        sunny = self.light.sun_rgb.max() > 0.3
         for t in things:
             v = t.vehicle
             dx, dy = t.x - float(self.eye[0]), t.y - float(self.eye[1])
@@ -229,11 +291,15 @@ class Painter:
                 if region is not None:
                     beam(self.back.ground_xy, *region, t.x, t.y, sin_h, cos_h, half_l, 0.75 * self.light.headlamps, self.added)
                     regions.append(region)
-            if self.light.sun_rgb.max() > 0.3 and (region := self._shadow(t)) is not None:
+            if sunny and self._sun_at(t) > 0.02 and (region := self._shadow(t)) is not None:
                 regions.append(region)
+        return regions
+
+    def _relight(self, regions: list[tuple[int, int, int, int]], original: NDArray[np.uint8], picture: NDArray[np.uint8]) -> None:
         for region in regions:
             relight(*region, self.back.linear, self.back.direct, self.back.base, self.shade, self.dark, self.added,
-                    self.light.headlamps > 0.02, self.back.sensor.gain, self.back.sensor.tone, TONE_SCALE, self.back.picture, picture)
+                    self.light.headlamps > 0.02, self.still_shade, self.still_dark, self.owners, self.back.sensor.gain,
+                    self.back.sensor.tone, TONE_SCALE, original, picture)
 
     def _ground_region(self, t: Placed, ahead: float, behind: float, aside: float) -> tuple[int, int, int, int] | None:
         """Pixels (x0, y0, x1, y1) that hold a rectangle of ground around a body."""
@@ -300,28 +366,27 @@ class Painter:
         mirror(colour, depth, crop[0], crop[1], self.back.gloss, self.back.depth, self.back.sensor.gain, self.back.sensor.tone,
                TONE_SCALE, picture, 2)
 
-    def _truth(self, bodies: list[_Body], full: list[tuple[_Body, int, tuple[int, ...]]]) -> list[Seen]:
-        order = {id(b): k for k, b in enumerate(bodies)}
-        out: list[Seen] = []
+    def _seen(self, drawn: _Drawn) -> Seen | None:
+        """Truth of one drawn body, None where nothing of it shows."""
+        body, area = drawn.body, drawn.area
         box = np.zeros(4, np.int32)
-        for body, area, whole in full:
-            count = seen_box(self.owners, order[id(body)], *body.crop, box)
-            if count == 0 or area == 0:
-                continue
-            lo_x, lo_y, hi_x, hi_y = body.whole
-            size = max((hi_x - lo_x) * (hi_y - lo_y), 1e-6)
-            inside = max(0.0, min(hi_x, self.w * 2) - max(lo_x, 0)) * max(0.0, min(hi_y, self.h * 2) - max(lo_y, 0))
-            out.append(Seen(
-                body.placed.number,
-                tuple(float(v) / SAMPLES for v in box),  # type: ignore[arg-type]
-                tuple(float(v) / SAMPLES for v in whole),  # type: ignore[arg-type]
-                float(count / area),
-                share := float(min(1.0, max(inside / size, 1e-3))),
-                max(1, round(count / SAMPLES**2)),
-                max(1, round(area / SAMPLES**2 / share)),
-                float(body.distance),
-            ))
-        return out
+        count = seen_box(self.owners, drawn.number, *body.crop, box)
+        if count == 0 or area == 0:
+            return None
+        lo_x, lo_y, hi_x, hi_y = body.whole
+        size = max((hi_x - lo_x) * (hi_y - lo_y), 1e-6)
+        inside = max(0.0, min(hi_x, self.w * 2) - max(lo_x, 0)) * max(0.0, min(hi_y, self.h * 2) - max(lo_y, 0))
+        share = float(min(1.0, max(inside / size, 1e-3)))
+        return Seen(
+            body.placed.number,
+            (float(box[0]) / SAMPLES, float(box[1]) / SAMPLES, float(box[2]) / SAMPLES, float(box[3]) / SAMPLES),
+            tuple(v / SAMPLES for v in drawn.whole),  # type: ignore[arg-type]
+            float(count / area),
+            share,
+            max(1, round(count / SAMPLES**2)),
+            max(1, round(area / SAMPLES**2 / share)),
+            float(body.distance),
+        )
 
     def _glare(self, bodies: list[_Body], picture: NDArray[np.uint8], time_s: float) -> None:
         """Halos of lamps that are lit and turned this way."""
@@ -374,6 +439,10 @@ def _turn(heading_deg: float) -> F32:
     """Rotation that takes body rows (right, forward, up) to the town's (east, north, up)."""
     h = math.radians(heading_deg)
     return np.array([[math.cos(h), -math.sin(h), 0.0], [math.sin(h), math.cos(h), 0.0], [0.0, 0.0, 1.0]], np.float32)
+
+
+def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _even(lo_x: float, lo_y: float, hi_x: float, hi_y: float, width: int, height: int) -> tuple[int, int, int, int]:
