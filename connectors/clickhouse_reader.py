@@ -67,7 +67,9 @@ class ClickHouseReader:
             return None
         where, params = _inside(bounds, "whole")
         params["id"] = passage_id
-        rows = self._rows(f"SELECT {_WHOLE} FROM passages FINAL WHERE {where} AND id = {{id:String}}", params)
+        rows = self._rows(
+            f"SELECT {_WHOLE} FROM passages FINAL WHERE {where} AND {_keys(where, 'id = {id:String}')}", params
+        )
         found = self._linked(bounds, rows)
         return found[0] if found else None
 
@@ -77,9 +79,11 @@ class ClickHouseReader:
             return []
         where, params = _inside(bounds, "whole")
         params["vehicle"] = vehicle_id
+        # Every passage that was ever linked to it; those whose newest link says so are kept below.
+        ever = f"SELECT passage_id FROM vehicle_links WHERE {_inside(bounds, 'entry')[0]} AND vehicle_id = {{vehicle:String}}"
         rows = self._rows(
-            f"SELECT {_WHOLE} FROM passages FINAL WHERE {where} AND id IN (SELECT passage_id FROM vehicle_links FINAL"
-            f" WHERE {_inside(bounds, 'entry')[0]} AND vehicle_id = {{vehicle:String}}) ORDER BY started_at, id",
+            f"SELECT {_WHOLE} FROM passages FINAL WHERE {where} AND {_keys(where, f'id IN ({ever})')}"
+            " ORDER BY started_at, id",
             params,
         )
         return [row for row in self._linked(bounds, rows) if row.vehicle_id == vehicle_id]
@@ -105,7 +109,8 @@ class ClickHouseReader:
         params["ids"] = list(passage_ids)
         rows = self._rows(
             "SELECT scope, camera, started_at, ended_at, passage_id, t_us, x1, y1, x2, y2, score FROM tracks FINAL"
-            f" WHERE {where} AND passage_id IN {{ids:Array(String)}} ORDER BY started_at, passage_id",
+            f" WHERE {where} AND (camera, started_at, passage_id) IN (SELECT camera, started_at, passage_id FROM tracks"
+            f" WHERE {where} AND passage_id IN {{ids:Array(String)}}) ORDER BY started_at, passage_id",
             params,
         )
         return [track_of(row) for row in rows]
@@ -159,6 +164,12 @@ class ClickHouseReader:
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         return self._connection.run(lambda client: list(client.query(sql, parameters=params).named_results()))
+
+
+def _keys(where: str, condition: str) -> str:
+    """Rows by their keys, which are looked up without FINAL: FINAL then works on those rows, not on all inside."""
+    keys = f"SELECT camera, started_at, id FROM passages WHERE {where} AND {condition}"
+    return f"(camera, started_at, id) IN ({keys})"
 
 
 def _inside(bounds: Bounds, how: str) -> tuple[str, dict[str, Any]]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final, get_args
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from connectors.errors import StoreError
 from reid.passage import COLOURS, Coverage, Embedding, Passage, Side, Sighting, Track, VehicleLink, View
@@ -137,31 +139,37 @@ def passage_columns(passages: Sequence[Passage]) -> pa.Table:
 
 def track_columns(tracks: Sequence[Track]) -> pa.Table:
     """Tracks as columns. Raises RowRefused for a track without sightings or out of order."""
-    starts, ends, times, boxes, scores = [], [], [], [], []
     for t in tracks:
         if not t.sightings:
             raise RowRefused(f"the track of passage {t.passage_id} has no sighting")
-        first, last = t.sightings[0].at, t.sightings[-1].at
-        _check_times("track", t.passage_id, first, last)
-        starts.append(first)
-        ends.append(last)
-        times.append([round((s.at - first) / timedelta(microseconds=1)) for s in t.sightings])
-        boxes.append(np.rint(np.array([s.box for s in t.sightings], dtype=np.float64) * _SUBPIXELS).astype(np.int32))
-        scores.append([round(min(max(s.score, 0.0), 1.0) * _SCORES) for s in t.sightings])
+        _check_times("track", t.passage_id, t.sightings[0].at, t.sightings[-1].at)
+    # All sightings of all tracks lie flat in one array a column; offsets say where each track begins.
+    counts = np.array([len(t.sightings) for t in tracks], dtype=np.int64)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    flat = [s for t in tracks for s in t.sightings]
+    at = pa.array([s.at for s in flat], type=_WHEN).cast(pa.int64()).to_numpy()
+    boxes = np.array([s.box for s in flat], dtype=np.float64).reshape(-1, 4)
+    boxes = np.rint(boxes * _SUBPIXELS).astype(np.int32)
+    scores = np.rint(np.clip([s.score for s in flat], 0.0, 1.0) * _SCORES).astype(np.uint16)
+    firsts = at[offsets.to_numpy()[:-1]] if len(tracks) else at
+
+    def lists(values: NDArray[Any]) -> pa.Array:
+        return pa.ListArray.from_arrays(offsets, pa.array(values))
+
     return _table(
         TRACK_SCHEMA,
         {
             "scope": [t.scope for t in tracks],
             "camera": [t.camera for t in tracks],
-            "started_at": starts,
-            "ended_at": ends,
+            "started_at": [t.sightings[0].at for t in tracks],
+            "ended_at": [t.sightings[-1].at for t in tracks],
             "passage_id": [t.passage_id for t in tracks],
-            "t_us": times,
-            "x1": [b[:, 0] for b in boxes],
-            "y1": [b[:, 1] for b in boxes],
-            "x2": [b[:, 2] for b in boxes],
-            "y2": [b[:, 3] for b in boxes],
-            "score": scores,
+            "t_us": lists(at - np.repeat(firsts, counts)),
+            "x1": lists(boxes[:, 0]),
+            "y1": lists(boxes[:, 1]),
+            "x2": lists(boxes[:, 2]),
+            "y2": lists(boxes[:, 3]),
+            "score": lists(scores),
         },
     )
 
@@ -260,7 +268,7 @@ def _lists(rows: Sequence[Sequence[float]]) -> pa.Array:
     """Lists of floats; built flat, which is many times faster than from tuples."""
     offsets = np.zeros(len(rows) + 1, dtype=np.int32)
     np.cumsum([len(r) for r in rows], out=offsets[1:])
-    flat = np.fromiter((x for r in rows for x in r), dtype=np.float32, count=int(offsets[-1]))
+    flat = np.fromiter(chain.from_iterable(rows), dtype=np.float32, count=int(offsets[-1]))
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat))
 
 

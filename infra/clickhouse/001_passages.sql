@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS {{database}}.passages
     embedding_model LowCardinality(String),
     embedding Array(BFloat16) CODEC(NONE),
     views String CODEC(ZSTD(1)),
-    detector LowCardinality(String)
+    detector LowCardinality(String),
+    INDEX by_id id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY (scope, toDate(started_at))

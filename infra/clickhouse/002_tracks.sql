@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS {{database}}.tracks
     y1 Array(Int32) CODEC(Delta(4), ZSTD(1)),
     x2 Array(Int32) CODEC(Delta(4), ZSTD(1)),
     y2 Array(Int32) CODEC(Delta(4), ZSTD(1)),
-    score Array(UInt16) CODEC(Delta(2), ZSTD(1))
+    score Array(UInt16) CODEC(Delta(2), ZSTD(1)),
+    INDEX by_passage passage_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY (scope, toDate(started_at))

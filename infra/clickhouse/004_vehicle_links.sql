@@ -7,7 +7,8 @@ CREATE TABLE IF NOT EXISTS {{database}}.vehicle_links
     started_at DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
     probability Float32 CODEC(ZSTD(1)),
     model LowCardinality(String),
-    decided_at DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1))
+    decided_at DateTime64(6, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    INDEX by_vehicle vehicle_id TYPE bloom_filter(0.01) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(decided_at)
 PARTITION BY (scope, toDate(started_at))

@@ -128,7 +128,7 @@ def timed(act: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def median_ms(act: Callable[[int], Any], times: int = 15) -> tuple[float, float]:
+def median_ms(act: Callable[[int], Any], times: int = 11) -> tuple[float, float]:
     """Median and 95th percentile of `act(n)` in milliseconds, after one call to warm up."""
     act(0)
     took = sorted(timed(lambda n=n: act(n)) * 1000 for n in range(times))
