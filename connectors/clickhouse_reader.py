@@ -80,7 +80,8 @@ class ClickHouseReader:
         where, params = _inside(bounds, "whole")
         params["vehicle"] = vehicle_id
         # Every passage that was ever linked to it; those whose newest link says so are kept below.
-        ever = f"SELECT passage_id FROM vehicle_links WHERE {_inside(bounds, 'entry')[0]} AND vehicle_id = {{vehicle:String}}"
+        when, _ = _inside(bounds, "entry")
+        ever = f"SELECT passage_id FROM vehicle_links WHERE {when} AND vehicle_id = {{vehicle:String}}"
         rows = self._rows(
             f"SELECT {_WHOLE} FROM passages FINAL WHERE {where} AND {_keys(where, f'id IN ({ever})')}"
             " ORDER BY started_at, id",

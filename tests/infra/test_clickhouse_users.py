@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The users of a ClickHouse server: the engine's parser reads each statement; grants are no more than the rules."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+SQL = (Path(__file__).resolve().parents[2] / "infra" / "clickhouse" / "users.sql").read_text(encoding="utf-8")
+TABLES = {"passages", "tracks", "coverage", "vehicle_links"}
+
+
+def statements() -> list[str]:
+    bare = "\n".join(line for line in SQL.splitlines() if not line.startswith("--"))
+    return [" ".join(part.split()) for part in bare.split(";") if part.strip()]
+
+
+def grants(user: str) -> set[tuple[str, str]]:
+    found = set()
+    for statement in statements():
+        match = re.fullmatch(r"GRANT (.+) ON (\S+) TO (\w+)", statement)
+        if match and match[3] == user:
+            found.add((match[1], match[2].replace("{database:Identifier}.", "")))
+    return found
+
+
+@pytest.mark.engine
+def test_the_engine_reads_every_statement() -> None:
+    import chdb
+
+    for statement in statements():
+        text = statement.replace("{database:Identifier}", "passage")
+        text = re.sub(r"\{(indexer|gate|keeper):String\}", "'" + "0" * 64 + "'", text)
+        chdb.query("EXPLAIN AST " + text, "TabSeparated")
+
+
+def test_the_gate_selects_and_the_indexer_inserts_and_nothing_else() -> None:
+    assert grants("gate") == {("SELECT", t) for t in TABLES}
+    assert grants("indexer") == {("INSERT", t) for t in TABLES}
+
+
+def test_the_keeper_reads_capture_times_alone() -> None:
+    read = {g for g in grants("keeper") if "SELECT" in g[0]}
+    assert read == {("SELECT (started_at)", t) for t in TABLES} | {
+        ("SELECT, INSERT", "migrations"),
+        ("SELECT", "system.parts"),
+        ("SELECT", "system.tables"),
+    }
+
+
+def test_no_secret_is_in_the_file() -> None:
+    assert not re.search(r"IDENTIFIED[^{]*'", SQL)
