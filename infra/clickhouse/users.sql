@@ -1,14 +1,13 @@
 -- The three users of the store on a ClickHouse server, run once by its administrator before the first migration:
 --
 --   python -m infra.store_server --site site.toml --init          makes the secrets and secrets/store/users.json
---   clickhouse-client --multiquery \
---     --param_database=passage --param_indexer=HASH --param_gate=HASH --param_keeper=HASH < infra/clickhouse/users.sql
+--   clickhouse-client --query "CREATE DATABASE IF NOT EXISTS passage"
+--   clickhouse-client --multiquery --database=passage \
+--     --param_indexer=HASH --param_gate=HASH --param_keeper=HASH < infra/clickhouse/users.sql
 --   python -m infra.store_server --site site.toml --migrate
 --
--- HASH is the SHA-256 that users.json holds for each user; no secret is typed or stored here. Run it again after `--init`
+-- Grants are on the current database (a GRANT takes no parameter for it). HASH is the SHA-256 that users.json holds for each user; no secret is typed or stored here. Run it again after `--init`
 -- has made new secrets. The server must not log queries longer than the retention (see docs/store.md).
-
-CREATE DATABASE IF NOT EXISTS {database:Identifier};
 
 CREATE SETTINGS PROFILE OR REPLACE passage_gate SETTINGS
     readonly = 1, max_execution_time = 20, max_memory_usage = 3000000000, max_result_bytes = 512000000,
@@ -29,26 +28,26 @@ ALTER USER keeper IDENTIFIED WITH sha256_hash BY {keeper:String} SETTINGS PROFIL
 REVOKE ALL ON *.* FROM indexer, gate, keeper;
 
 -- The indexer writes and reads nothing back.
-GRANT INSERT ON {database:Identifier}.passages TO indexer;
-GRANT INSERT ON {database:Identifier}.tracks TO indexer;
-GRANT INSERT ON {database:Identifier}.coverage TO indexer;
-GRANT INSERT ON {database:Identifier}.vehicle_links TO indexer;
+GRANT INSERT ON passages TO indexer;
+GRANT INSERT ON tracks TO indexer;
+GRANT INSERT ON coverage TO indexer;
+GRANT INSERT ON vehicle_links TO indexer;
 
 -- The gate reads four tables and changes nothing.
-GRANT SELECT ON {database:Identifier}.passages TO gate;
-GRANT SELECT ON {database:Identifier}.tracks TO gate;
-GRANT SELECT ON {database:Identifier}.coverage TO gate;
-GRANT SELECT ON {database:Identifier}.vehicle_links TO gate;
+GRANT SELECT ON passages TO gate;
+GRANT SELECT ON tracks TO gate;
+GRANT SELECT ON coverage TO gate;
+GRANT SELECT ON vehicle_links TO gate;
 
 -- The keeper makes tables, drops and rewrites parts, and sees names and times of parts; of the passages it may read the
 -- capture time alone, which deleting by age needs.
-GRANT CREATE TABLE ON {database:Identifier}.* TO keeper;
-GRANT ALTER DELETE, ALTER TTL, ALTER SETTINGS ON {database:Identifier}.* TO keeper;
-GRANT SYSTEM MERGES, SYSTEM TTL MERGES ON {database:Identifier}.* TO keeper;
-GRANT SELECT (started_at) ON {database:Identifier}.passages TO keeper;
-GRANT SELECT (started_at) ON {database:Identifier}.tracks TO keeper;
-GRANT SELECT (started_at) ON {database:Identifier}.coverage TO keeper;
-GRANT SELECT (started_at) ON {database:Identifier}.vehicle_links TO keeper;
-GRANT SELECT, INSERT ON {database:Identifier}.migrations TO keeper;
+GRANT CREATE TABLE ON * TO keeper;
+GRANT ALTER DELETE, ALTER TTL, ALTER SETTINGS ON * TO keeper;
+GRANT SYSTEM MERGES, SYSTEM TTL MERGES ON * TO keeper;
+GRANT SELECT (started_at) ON passages TO keeper;
+GRANT SELECT (started_at) ON tracks TO keeper;
+GRANT SELECT (started_at) ON coverage TO keeper;
+GRANT SELECT (started_at) ON vehicle_links TO keeper;
+GRANT SELECT, INSERT ON migrations TO keeper;
 GRANT SELECT ON system.parts TO keeper;
 GRANT SELECT ON system.tables TO keeper;

@@ -22,7 +22,7 @@ def grants(user: str) -> set[tuple[str, str]]:
     for statement in statements():
         match = re.fullmatch(r"GRANT (.+) ON (\S+) TO (\w+)", statement)
         if match and match[3] == user:
-            found.add((match[1], match[2].replace("{database:Identifier}.", "")))
+            found.add((match[1], match[2]))
     return found
 
 
@@ -30,10 +30,11 @@ def grants(user: str) -> set[tuple[str, str]]:
 def test_the_engine_reads_every_statement() -> None:
     import chdb
 
+    engine = chdb.connect(":memory:")
+    hashes = dict.fromkeys(("indexer", "gate", "keeper"), "0" * 64)
     for statement in statements():
-        text = statement.replace("{database:Identifier}", "passage")
-        text = re.sub(r"\{(indexer|gate|keeper):String\}", "'" + "0" * 64 + "'", text)
-        chdb.query("EXPLAIN AST " + text, "TabSeparated")
+        engine.query("EXPLAIN AST " + statement, "TabSeparated", params=hashes)
+    engine.close()
 
 
 def test_the_gate_selects_and_the_indexer_inserts_and_nothing_else() -> None:
