@@ -24,7 +24,7 @@ from connectors.broker import Message, NotAcknowledged, Outgoing, TopicSettings
 from connectors.errors import BrokerError, BrokerUnavailable, OffsetGone
 from connectors.site import Site
 
-logging.getLogger("kafka").setLevel(logging.ERROR)  # it warns at every attempt; what matters is raised to us
+logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells every attempt; what matters is raised to us
 
 CONNECT_MS = 5_000
 ACKNOWLEDGE_S = 20.0
