@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Deployment and monitoring files, as far as they can be tried without containers: they parse, and match the code."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from connectors.site import load_site
+from flows.metrics import CounterName, GaugeName
+from infra.services import METRICS, MOST_INDEX_PROCESSES
+from infra.store_server import METRICS_OFFSET, StoreMetrics
+
+ROOT = Path(__file__).resolve().parents[2]
+INFRA = ROOT / "infra"
+DEPLOY = INFRA / "deploy"
+FIRST_PORT = 18700
+
+
+def compose() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    return read
+
+
+def pod() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "passage.yaml").read_text(encoding="utf-8"))
+    spec: dict[str, Any] = read["spec"]["template"]["spec"]
+    return spec
+
+
+def commands() -> dict[str, list[str]]:
+    found = {f"compose {n}": s["command"] for n, s in compose()["services"].items() if "passage" in s["image"]}
+    return found | {f"pod {c['name']}": c["command"] for c in pod()["containers"]}
+
+
+def known_metrics() -> set[str]:
+    store = {name for family in StoreMetrics().registry.collect() for name in _series(family)}
+    return {*get_args(CounterName), *get_args(GaugeName), *store, "up"}
+
+
+def _series(family: Any) -> set[str]:
+    if family.type == "counter":
+        return {family.name + "_total"}
+    if family.type == "histogram":
+        return {family.name + "_bucket", family.name + "_count", family.name + "_sum"}
+    return {family.name}
+
+
+def used_metrics(expression: str) -> set[str]:
+    return set(re.findall(r"\b(passage_[a-z_]+|up)\b(?!\")", re.sub(r'"[^"]*"', "", expression)))
+
+
+def test_the_dashboard_asks_for_what_is_counted() -> None:
+    board = json.loads((INFRA / "grafana" / "dashboard.json").read_text(encoding="utf-8"))
+    asked = {m for p in board["panels"] for t in p["targets"] for m in used_metrics(t["expr"])}
+    assert asked and asked <= known_metrics()
+    assert set(get_args(CounterName)) | set(get_args(GaugeName)) <= asked, "every figure is shown"
+    assert len({p["id"] for p in board["panels"]}) == len(board["panels"])
+
+
+def test_the_alerts_ask_for_what_is_counted() -> None:
+    rules = yaml.safe_load((INFRA / "prometheus-alerts.yml").read_text(encoding="utf-8"))
+    expressions = [r["expr"] for g in rules["groups"] for r in g["rules"]]
+    assert len(expressions) >= 8
+    for expression in expressions:
+        assert used_metrics(expression) and used_metrics(expression) <= known_metrics(), expression
+
+
+def test_prometheus_asks_the_ports_on_which_metrics_are() -> None:
+    jobs = yaml.safe_load((INFRA / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    targets = {j["job_name"]: j["static_configs"][0]["targets"] for j in jobs}
+    for name in ("capture", "record", "link", "store"):
+        assert targets[name] == [f"127.0.0.1:{FIRST_PORT + METRICS[name]}"]
+    first = FIRST_PORT + METRICS["index"]
+    assert targets["index"] == [f"127.0.0.1:{first + n}" for n in range(MOST_INDEX_PROCESSES)]
+    assert METRICS_OFFSET == METRICS["store"]
+
+
+def test_the_site_of_the_examples_is_a_site(tmp_path: Path) -> None:
+    site = load_site(DEPLOY / "site.toml")
+    assert site.store.url and site.kafka.bootstrap and site.metrics_port == FIRST_PORT
+    assert (site.gate.port, site.dashboard.port) == (18600, 18501)
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_command_is_a_program_of_ours(name: str) -> None:
+    command = commands()[name]
+    if command[0] == "streamlit":
+        assert (ROOT / command[2].removeprefix("/opt/passage/")).parent.is_dir()
+        return
+    assert command[:2] == ["python", "-m"] and command[3:5] == ["--site", "/site/site.toml"]
+    assert importlib.util.find_spec(command[2]) is not None
+    if "--share" in command:
+        index, of = command[command.index("--share") + 1].split("/")
+        processes = tomllib.loads((DEPLOY / "site.toml").read_text(encoding="utf-8"))["index"]["processes"]
+        assert int(index) < int(of) == processes
+
+
+MAY_SEE = {
+    "gate": {"gate"},
+    "keeper": {"gate", "keeper"},
+    "capture": set(),
+    "record": set(),
+    "jobs": {"indexer"},
+    "index-0": {"indexer"},
+    "index-1": {"indexer"},
+    "link": {"indexer"},
+    "dashboard": set(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(MAY_SEE))
+def test_each_process_sees_its_own_secret_alone(name: str) -> None:
+    container = next(c for c in pod()["containers"] if c["name"] == name)
+    in_pod = {v["mountPath"] for v in container["volumeMounts"]}
+    in_compose = {v.split(":")[-1] for v in _volumes(name)}
+    for mounts in (in_pod, in_compose):
+        seen = {m.removeprefix("/data/secrets/") for m in mounts if m.startswith("/data/secrets")}
+        assert seen == MAY_SEE[name]
+        private = {m for m in mounts if m in ("/data", "/data/keys", "/data/gate", "/data/secrets")}
+        assert not private or name in ("gate", "keeper"), private
+
+
+def _volumes(name: str) -> list[str]:
+    # The default of a variable holds a colon of its own.
+    found = compose()["services"][name].get("volumes", [])
+    return [v.replace("${PASSAGE_DATA:-./data}", "data").removesuffix(":ro") for v in found]
+
+
+def test_containers_cannot_write_or_rise() -> None:
+    for service in compose()["services"].values():
+        if "passage" in service["image"]:
+            assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["user"] == "10001:10001"
+    for container in pod()["containers"]:
+        held = container["securityContext"]
+        assert held["readOnlyRootFilesystem"] and not held["allowPrivilegeEscalation"]
+
+
+def test_nothing_listens_beyond_loopback() -> None:
+    for file in (*DEPLOY.rglob("*"), INFRA / "prometheus.yml"):
+        if file.is_file():
+            assert "0.0.0.0" not in file.read_text(encoding="utf-8"), file  # noqa: S104
+    assert all("ports" not in s for s in compose()["services"].values())
+
+
+def test_every_manifest_parses() -> None:
+    kustomization = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text(encoding="utf-8"))
+    for name in kustomization["resources"]:
+        for document in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text(encoding="utf-8")):
+            assert {"apiVersion", "kind", "metadata"} <= set(document)
