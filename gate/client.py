@@ -315,6 +315,44 @@ class GateClient:
         sent = m.DecisionRequest(query=query, passage_id=decision.passage_id, verdict=decision.verdict)
         self._call("POST", f"/grants/{quote(grant)}/decisions", dict, sent)
 
+    def export(
+        self,
+        grant: str,
+        out: Path,
+        *,
+        purpose: str,
+        recipient: str,
+        clips: Iterable[tuple[str, Interval]] = (),
+        passages: Iterable[str] = (),
+        trace_of: str = "",
+    ) -> Path:
+        """An exhibit package of chosen intervals, passages or a trace, written to `out` (a ZIP file, or its folder)."""
+        sent = m.ExhibitRequest(
+            clips=tuple(m.ExhibitClip(camera=c, interval=i) for c, i in clips),
+            passages=tuple(passages),
+            trace_of=trace_of,
+            purpose=purpose,
+            recipient=recipient,
+        )
+        path, content = f"/grants/{quote(grant)}/export", msgspec.json.encode(sent)
+        try:
+            with self._http.stream("POST", path, content=content, headers=self._headers()) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _fault(response)
+                if out.is_dir():
+                    out /= response.headers["content-disposition"].split('"')[1].replace("/", "_")
+                waiting = out.with_name(out.name + ".part")
+                with os.fdopen(os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                    for piece in response.iter_bytes():
+                        file.write(piece)
+        except httpx.HTTPError as fault:
+            raise Unavailable(
+                f"the export broke off ({type(fault).__name__}): the requisition may have ended, see the journal"
+            ) from None
+        waiting.replace(out)
+        return out
+
     def picture_url(self, grant: str, passage: str, number: int = 0) -> str:
         """Address of a view for the signed-in browser."""
         return self.url + self._picture_path(grant, passage, number)

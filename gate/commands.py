@@ -30,6 +30,9 @@ from gate.command_line import (
     tabled,
     write_out,
 )
+from gate.command_line import (
+    interval as interval_of,
+)
 from gate.errors import Invalid
 from gate.journal_commands import journal_app
 from gate.messages import CoverageStatement, Decision, Interval
@@ -224,6 +227,35 @@ def trace(
     heads = ["", "passage", "camera", "time", "probability", "look", "travel", "rivals", "decision"]
     show(found, as_json, tabled(found.notice, heads, rows))
     _warn(found.coverage, as_json, site)
+
+
+@app.command()
+def export(
+    purpose: Annotated[str, typer.Option(help="Typed again for every export.")],
+    recipient: Annotated[str, typer.Option("--to-whom", help="Name, rank and service of who receives it.")],
+    clip: Annotated[list[str] | None, typer.Option(help="CAMERA=START..END or CAMERA=START+2m; may repeat.")] = None,
+    passage: Annotated[list[str] | None, typer.Option(help="A passage; may be repeated.")] = None,
+    trace_of: Annotated[str, typer.Option("--trace", help="A passage whose trace is added.")] = "",
+    out: Annotated[Path, typer.Option("--out", "-o", help="The ZIP to write, or a folder for it.")] = Path(),
+    wanted: Wanted = "",
+    directed_by: Directed = "",
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """Make an exhibit package: originals, pictures, trace, papers, journal extract, signature, two verifiers."""
+    clips = []
+    for text in clip or ():
+        camera, equals, during = text.partition("=")
+        if not equals:
+            raise Invalid(f"--clip {text!r}: write CAMERA=START..END")
+        clips.append((camera, interval_of(during, site)))
+    gate = client(site)
+    grant = granted(gate, wanted, ("export", "trace", "search"), directed_by)
+    path = gate.export(
+        grant.id, out, purpose=purpose, recipient=recipient, clips=clips, passages=passage or (), trace_of=trace_of
+    )
+    answer = {"file": str(path), "bytes": path.stat().st_size}
+    show(answer, as_json, tabled(f"{path}: {answer['bytes']} bytes. Print the slip in it and sign it by hand.", [], []))
 
 
 @app.command()

@@ -35,6 +35,18 @@ class Keeper:
     def __init__(self, gate: Gate, store: StoreKeeper) -> None:
         self._gate = gate
         self._store = store
+        self._held: bool | None = None
+
+    def watch_clock(self) -> None:
+        """Hold the store's own ageing while the clock is suspect, and let it go on once the clock is confirmed."""
+        suspect = bool(self._gate.clock_guard.watch())
+        if suspect == self._held:
+            return
+        if suspect:
+            self._store.hold_ageing()
+        else:
+            self._store.resume_ageing()
+        self._held = suspect
 
     def close_requisitions(self) -> list[str]:
         """Erase the index of closed requisitions whose runs are stopped."""
@@ -99,6 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
                 for name in store.migrate():
                     log.info("migrated %s", name)
                 migrated = True
+            keeper.watch_clock()
             keeper.close_requisitions()
             if waited >= DESTROY_EVERY_S:
                 keeper.destroy()

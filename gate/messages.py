@@ -325,6 +325,26 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["accepted", "rejected"]
 
 
+class ExhibitClip(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera's stretch to be handed over."""
+
+    camera: str
+    interval: Interval
+
+
+class ExhibitRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be handed over, to whom, and, typed again, why."""
+
+    clips: tuple[ExhibitClip, ...] = ()
+    passages: tuple[str, ...] = ()
+    """Each gives its recording, a little before and after, and its pictures."""
+    trace_of: str = ""
+    """Passage whose trace is added as map and table, with its steps' recordings and pictures."""
+    purpose: str
+    recipient: str
+    """Name, rank and service of who receives it."""
+
+
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Data keys that `flows.index` needs to open what it indexes."""
 

@@ -37,6 +37,7 @@ from gate.acts import Acts
 from gate.component import data_keys
 from gate.errors import GateError, Invalid, NotFound, OriginRefused, SignedOut, SignInRefused, Unavailable
 from gate.evidence import Evidence
+from gate.exhibits import Exhibits
 from gate.gate import Gate
 from gate.journal import Because
 from gate.office import Office
@@ -66,6 +67,7 @@ class Service:
     def __init__(self, gate: Gate, rounds: Rounds | None = None) -> None:
         self.gate = gate
         self.acts = Acts(gate)
+        self.exhibits = Exhibits(gate, self.acts)
         evidence = rounds.evidence if rounds is not None else Evidence(gate)
         # Without rounds, as in tests, evidence is secured before the opening answers.
         begin = rounds.wake if rounds is not None else evidence.secure_pending
@@ -112,6 +114,7 @@ class Service:
             self._route("/grants/{grant}/coverage", "GET", self.coverage),
             self._route("/grants/{grant}/trace", "POST", self.trace),
             self._route("/grants/{grant}/decisions", "POST", self.decide),
+            self._route("/grants/{grant}/export", "POST", self.export),
             self._route("/journal", "GET", self.journal),
             self._route("/room", "POST", self.room),
             self._route("/clock/confirm", "POST", self.confirm_clock),
@@ -331,6 +334,14 @@ class Service:
         """A person's word on a candidate."""
         self.acts.decide(self._live(request), request.path_params["grant"], _read(body, m.DecisionRequest))
         return _json({})
+
+    def export(self, request: Request, body: bytes) -> Response:
+        """An exhibit package."""
+        live = self._live(request)
+        wanted = _read(body, m.ExhibitRequest)
+        name, pieces = self.exhibits.export(live, request.path_params["grant"], wanted)
+        headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
     # The journal and the clock
 

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The exhibit package: originals, pictures, trace, coverage, papers, journal extract, sums and signature, as one ZIP.
+
+It is made while it is sent, in memory; every rule is read again at every piece. What breaks off has no signature.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import av
+import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from connectors.bounds import Interval
+from connectors.decode import frames
+from connectors.errors import VideoError
+from connectors.gop import Gop
+from gate import coverage, rewind
+from gate.acts import Acts
+from gate.clock import clock_source
+from gate.database import ExportRow, RegisterRow
+from gate.errors import GateError, Invalid, NotFound
+from gate.exhibit_map import trace_csv, trace_svg
+from gate.exhibit_pdf import Original, Papers, extraction_sheet, transmission_slip
+from gate.exhibit_zip import StreamedZip
+from gate.gate import Gate
+from gate.grants import Permit
+from gate.journal import canonical
+from gate.messages import CoverageStatement, ExhibitClip, ExhibitRequest, Trace, TraceRequest
+from gate.requisitions import merged
+from gate.search import passage
+from gate.sessions import Live
+
+PIECE = timedelta(minutes=5)
+"""An original longer than this is cut, at a keyframe, into several files."""
+AROUND_PASSAGE = timedelta(seconds=3)
+CHUNK = 256 * 1024
+
+
+class Exhibits:
+    """Makes exhibit packages."""
+
+    def __init__(self, gate: Gate, acts: Acts) -> None:
+        self._gate = gate
+        self._acts = acts
+
+    def export(self, live: Live, grant: str, request: ExhibitRequest) -> tuple[str, Iterator[bytes]]:
+        """The package's file name and its bytes; refused before the first byte when the rules forbid it."""
+        gate = self._gate
+        words = msgspec.to_builtins(request)
+        because = gate.grants.because(live, grant)
+        with gate.journal.act("export.ask", because, words):
+            if not request.purpose.strip() or not request.recipient.strip():
+                raise Invalid("type the purpose again and say who receives it")
+            if not (request.clips or request.passages or request.trace_of):
+                raise Invalid("nothing to export: name intervals, passages or a trace")
+            permit = gate.grants.permit(live, grant, "export")
+            for clip in request.clips:
+                gate.grants.permit(live, grant, "export", [clip.camera], clip.interval)
+            trace = None
+            if request.trace_of:
+                trace = self._acts.trace(live, grant, TraceRequest(passage_id=request.trace_of))
+            wanted = [*request.passages, *(s.passage.id for s in trace.steps)] if trace else [*request.passages]
+            clips = merged_clips([*request.clips, *(self._clip_of(permit, p) for p in dict.fromkeys(wanted))])
+        number = f"{permit.grant.basis.id[:9]}-{gate.clock():%Y%m%dT%H%M%SZ}"
+        package = Package(gate, self._acts, permit, request, number, clips, tuple(dict.fromkeys(wanted)), trace)
+        return f"{package.folder}.zip", package.stream()
+
+    def _clip_of(self, permit: Permit, identifier: str) -> ExhibitClip:
+        """A passage's recording, a little before and after, inside the grant."""
+        p = passage(self._gate.store, permit, identifier).passage
+        wide = Interval(p.started_at - AROUND_PASSAGE, p.ended_at + AROUND_PASSAGE)
+        for interval in merged(permit.grant.intervals):
+            if interval.holds(p.started_at) and (inside := interval.meet(wide)) is not None:
+                return ExhibitClip(camera=p.camera, interval=inside)
+        raise NotFound("no such passage in this requisition")
+
+
+class Package:
+    """One package while it is made."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        acts: Acts,
+        permit: Permit,
+        request: ExhibitRequest,
+        number: str,
+        clips: list[ExhibitClip],
+        passages: tuple[str, ...],
+        trace: Trace | None,
+    ) -> None:
+        self._gate = gate
+        self._acts = acts
+        self._permit = permit
+        self._request = request
+        self._number = number
+        self._clips = clips
+        self._passages = passages
+        self._trace = trace
+        self._originals: list[Original] = []
+        self._contents: dict[str, list[str]] = {}
+        self._models: set[str] = set()
+        self.folder = f"piece-{number}"
+        self._zip = StreamedZip(self.folder, gate.clock())
+        self._head: dict[str, Any] = {}
+
+    def stream(self) -> Iterator[bytes]:
+        """The ZIP, piece by piece."""
+        gate, permit = self._gate, self._permit
+        size = 0
+        details = {"number": self._number, "recipient": self._request.recipient, "typed": self._request.purpose}
+        with gate.journal.act("export", permit.because, details) as outcome:
+            for data in self._all():
+                for at in range(0, len(data), CHUNK):
+                    gate.grants.still(permit)
+                    size += min(CHUNK, len(data) - at)
+                    yield data[at : at + CHUNK]
+            sums = hashlib.sha256(self._sums()).hexdigest()
+            with gate.database.write() as s:
+                s.add(
+                    ExportRow(
+                        id=self._number,
+                        requisition=permit.grant.basis.id,
+                        person=permit.grant.person.id,
+                        recipient=self._request.recipient,
+                        purpose=self._request.purpose,
+                        manifest_sha256=sums,
+                        size_bytes=size,
+                        at=gate.clock(),
+                    )
+                )
+                s.add(
+                    RegisterRow(
+                        at=gate.clock(),
+                        kind="sent",
+                        requisition=permit.grant.basis.id,
+                        details={"number": self._number, "to": self._request.recipient, "files": len(self._zip.sums)},
+                    )
+                )
+            outcome.note(sha256sums=sums, bytes=size, files=sorted(self._zip.sums))
+
+    def _all(self) -> Iterator[bytes]:
+        add = self._zip.add
+        for clip in self._clips:
+            yield from self._originals_of(clip)
+        if not self._originals and not self._passages:
+            raise NotFound("nothing of what was asked for is recorded and whole inside the requisition")
+        yield from self._pictures()
+        if self._trace is not None:
+            yield add("trace/trace.csv", trace_csv(self._trace, self._gate.site))
+            yield add("trace/plan.svg", trace_svg(self._trace, self._gate.site))
+            yield add("trace/trace.json", msgspec.json.format(msgspec.json.encode(self._trace), indent=1))
+        covered = self._coverage()
+        yield add("couverture.csv", coverage_csv(covered))
+        yield from self._journal()
+        for name in ("verifier.sh", "verifier.html"):
+            yield add(f"verification/{name}", resources.files("gate").joinpath("verifiers", name).read_bytes())
+        public = self._gate.signing.public_key()
+        yield add("cle-publique.pem", public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        papers = self._papers(covered)
+        yield add("fiche-technique-extraction.pdf", extraction_sheet(papers))
+        yield add("manifeste.json", self._manifest(papers))
+        papers = replace(papers, sums=dict(self._zip.sums))
+        yield add("bordereau-transmission.pdf", transmission_slip(papers))
+        sums = self._sums()
+        yield add("SHA256SUMS", sums)
+        yield add("SHA256SUMS.sig", self._gate.signing.sign(sums))
+        yield self._zip.close()
+
+    def _originals_of(self, clip: ExhibitClip) -> Iterator[bytes]:
+        gate, permit = self._gate, self._permit
+        bounds = permit.bounds.meet(frozenset({clip.camera}), clip.interval)
+        group: list[Gop] = []
+        for sealed in gate.footage.sealed(bounds, clip.camera):
+            gate.grants.still(permit)
+            gop = gate.footage.open(sealed, bounds.scope)
+            # Handed over inward to keyframes: a group of pictures goes whole, or not at all.
+            if gop.first_at < clip.interval.start or gop.last_at >= clip.interval.end:
+                continue
+            if group and (gop.codec != group[0].codec or gop.last_at - group[0].first_at > PIECE):
+                yield from self._original(clip, group)
+                group = []
+            group.append(gop)
+        if group:
+            yield from self._original(clip, group)
+
+    def _original(self, clip: ExhibitClip, group: list[Gop]) -> Iterator[bytes]:
+        first, last = group[0], group[-1]
+        stem = f"{clip.camera}-{first.first_at:%Y%m%dT%H%M%S}.{first.first_at.microsecond // 1000:03d}Z"
+        name = f"originaux/{stem}.mp4"
+        yield self._zip.add(name, rewind.mp4(group))
+        self._contents[name] = [g.sha256.hex() for g in group]
+        self._originals.append(
+            Original(
+                name=name,
+                camera=clip.camera,
+                asked_from=clip.interval.start,
+                asked_to=clip.interval.end,
+                first_at=first.first_at,
+                last_at=last.last_at,
+                frames=sum(g.frames for g in group),
+                codec=first.codec.codec,
+                size_px=f"{first.codec.width_px}x{first.codec.height_px}",
+                clock=first.clock,
+            )
+        )
+        if first.codec.codec == "hevc":
+            yield self._zip.add(f"visionnage/{stem}-h264.mp4", viewing_copy(group))
+
+    def _pictures(self) -> Iterator[bytes]:
+        for number, identifier in enumerate(self._passages, 1):
+            self._gate.grants.still(self._permit)
+            row = passage(self._gate.store, self._permit, identifier).passage
+            self._models |= {m for m in (row.detector, row.embedding.model if row.embedding else "") if m}
+            stem = f"images/{number:02d}-{row.camera}-{row.started_at:%Y%m%dT%H%M%SZ}-{identifier[:8]}"
+            for n in range(len(row.views)):
+                try:
+                    data = self._acts.view(self._permit, identifier, n)
+                except GateError:
+                    continue
+                yield self._zip.add(f"{stem}-vue{n + 1}.jpg", data)
+            at = row.views[0].at if row.views else row.started_at
+            bounds = self._permit.bounds.meet(frozenset({row.camera}), _near(at))
+            if bounds.empty:
+                continue
+            permit = replace(self._permit, bounds=bounds, cameras=bounds.cameras, interval=bounds.intervals[0])
+            try:
+                moment, data = rewind.still(self._gate.footage, permit, at)
+            except NotFound:
+                continue
+            yield self._zip.add(f"{stem}-image-{moment:%H%M%S}.jpg", data)
+
+    def _journal(self) -> Iterator[bytes]:
+        gate = self._gate
+        identifier = self._permit.grant.basis.id
+        own = [canonical(e) for e in gate.journal.entries() if e.get("requisition") == identifier]
+        yield self._zip.add("journal/extrait.jsonl", b"\n".join(own) + b"\n")
+        self._head = gate.journal.sign_head() or {}
+        yield self._zip.add("journal/tete.json", canonical(self._head) + b"\n")
+
+    def _coverage(self) -> CoverageStatement:
+        gate = self._gate
+        indexed = gate.store if "search" in self._permit.grant.acts else None
+        parts = []
+        for clip in self._clips:
+            bounds = self._permit.bounds.meet(frozenset({clip.camera}), clip.interval)
+            recorded = gate.footage.recorder(bounds)
+            parts.append(coverage.statement(bounds, recorded, indexed))
+        return CoverageStatement(
+            asked_s=sum(p.asked_s for p in parts),
+            recorded_s=sum(p.recorded_s for p in parts),
+            indexed_s=sum(p.indexed_s for p in parts),
+            lines=tuple(line for p in parts for line in p.lines),
+        )
+
+    def _papers(self, covered: CoverageStatement) -> Papers:
+        gate, permit = self._gate, self._permit
+        return Papers(
+            site=gate.site,
+            requisition=gate.requisitions.info(permit.grant.basis.id),
+            number=self._number,
+            made_at=gate.clock(),
+            clock_source=clock_source(),
+            person=permit.grant.person.name,
+            directed_by=permit.because.directed_by,
+            purpose=self._request.purpose,
+            recipient=self._request.recipient,
+            originals=tuple(self._originals),
+            coverage=covered,
+            models=tuple(sorted(self._models | {c.detector for c in covered.lines if c.detector})),
+            software=software(),
+            fingerprint=fingerprint(gate),
+            journal_count=int(self._head.get("count", 0)),
+            journal_head=str(self._head.get("hash", "")),
+            sums={},
+        )
+
+    def _manifest(self, papers: Papers) -> bytes:
+        r = papers.requisition
+        manifest = {
+            "numero": self._number,
+            "site": papers.site.name,
+            "requisition": {
+                "reference": r.reference,
+                "article": r.article,
+                "inquiry": r.inquiry,
+                "document": r.document,
+            },
+            "fait_le": papers.made_at,
+            "horloge": papers.clock_source,
+            "operateur": papers.person,
+            "dirige_par": papers.directed_by,
+            "motif": papers.purpose,
+            "destinataire": papers.recipient,
+            "logiciel": papers.software,
+            "modeles": papers.models,
+            "journal": {"entrees": papers.journal_count, "tete": papers.journal_head},
+            "originaux": [
+                {**{f: getattr(o, f) for f in Original.__slots__}, "groupes_sha256": self._contents[o.name]}
+                for o in papers.originals
+            ],
+            "couverture": {
+                "demande_s": papers.coverage.asked_s,
+                "enregistre_s": papers.coverage.recorded_s,
+                "analyse_s": papers.coverage.indexed_s,
+            },
+            "fichiers": {name: {"sha256": sha, "octets": size} for name, (sha, size) in self._zip.sums.items()},
+        }
+        return msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+
+    def _sums(self) -> bytes:
+        listed = {n: v for n, v in self._zip.sums.items() if n not in ("SHA256SUMS", "SHA256SUMS.sig")}
+        return "".join(f"{sha}  {name}\n" for name, (sha, _) in listed.items()).encode()
+
+
+def fingerprint(gate: Gate) -> str:
+    """SHA-256 of the public key (DER), as printed on the slip that is signed by hand."""
+    der = gate.signing.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def software() -> str:
+    """What made the files, with versions."""
+    try:
+        own = metadata.version("passage")
+    except metadata.PackageNotFoundError:
+        own = "non installé"
+    return f"Passage {own} ; PyAV {av.__version__}"
+
+
+def merged_clips(clips: list[ExhibitClip]) -> list[ExhibitClip]:
+    """The same seconds, each camera's once, in order of camera and time."""
+    by_camera: dict[str, list[Interval]] = {}
+    for clip in clips:
+        by_camera.setdefault(clip.camera, []).append(clip.interval)
+    return [ExhibitClip(camera=c, interval=i) for c in sorted(by_camera) for i in merged(tuple(by_camera[c]))]
+
+
+def viewing_copy(group: list[Gop]) -> bytes:
+    """The same pictures as H.264, to be looked at anywhere; times are kept."""
+    descriptor = os.memfd_create("viewing")
+    try:
+        with av.open(str(Path(f"/proc/self/fd/{descriptor}")), "w", format="mp4") as container:
+            codec = group[0].codec
+            stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "20"})
+            stream.width, stream.height = codec.width_px & ~1, codec.height_px & ~1
+            stream.pix_fmt = "yuv420p"
+            stream.thread_count = 1
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            start, last = group[0].first_at, -1
+            for gop in group:
+                try:
+                    for at, picture in frames(gop):
+                        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
+                        last = max(last + 1, round((at - start).total_seconds() * 1000))
+                        frame.pts, frame.time_base = last, Fraction(1, 1000)
+                        container.mux(stream.encode(frame))
+                except VideoError:
+                    continue
+            container.mux(stream.encode(None))
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def coverage_csv(covered: CoverageStatement) -> bytes:
+    """The coverage statement for a spreadsheet."""
+    out = io.StringIO()
+    table = csv.writer(out, delimiter=";", lineterminator="\r\n")
+    table.writerow(["demandé (s)", "enregistré (s)", "analysé (s)"])
+    table.writerow([covered.asked_s, covered.recorded_s, covered.indexed_s])
+    table.writerow([])
+    table.writerow(["caméra", "de (UTC)", "à (UTC)", "état", "raison"])
+    for c in covered.lines:
+        table.writerow([c.camera, c.started_at.isoformat(), c.ended_at.isoformat(), c.status, c.reason])
+    return out.getvalue().encode("utf-8-sig")
+
+
+def _near(at: datetime) -> Interval:
+    return Interval(at - timedelta(seconds=2), at + timedelta(seconds=2))
