@@ -30,6 +30,7 @@ class MemoryStore:
         self._coverage: dict[tuple[str, str, datetime], Coverage] = {}
         self._links: dict[tuple[str, str], VehicleLink] = {}
         self._migrated = False
+        self.ageing_held = False
 
     def insert_passages(self, passages: Sequence[Passage]) -> None:
         """Insert or replace by id."""
@@ -155,6 +156,14 @@ class MemoryStore:
                 *(link.started_at for link in self._links.values()),
             ]
         return min(times).astimezone(UTC).replace(microsecond=0) if times else None
+
+    def hold_ageing(self) -> None:
+        """The twin drops nothing of its own accord; it remembers what it was told."""
+        self.ageing_held = True
+
+    def resume_ageing(self) -> None:
+        """A person has confirmed the clock."""
+        self.ageing_held = False
 
     def close(self) -> None:
         """Nothing to close."""

@@ -111,3 +111,9 @@ class StoreKeeper(Protocol):
 
     def oldest(self) -> datetime | None:
         """Capture time of the oldest row still held in any part."""
+
+    def hold_ageing(self) -> None:
+        """The clock is suspect: drop nothing by age of the store's own accord until `resume_ageing`."""
+
+    def resume_ageing(self) -> None:
+        """A person has confirmed the clock."""
