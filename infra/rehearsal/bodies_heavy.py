@@ -242,7 +242,8 @@ def build_minibus(length: float, height: float) -> Mesh:
         ]
         centre = (px, half - 0.8, 0.8)
         for p, q in zip(pts, pts[1:], strict=False):
-            b.quad(centre, p, q, centre, Material.PAINT, (0, half - 0.8, 0.8))
+            normal = np.tile([sign, 0.0, 0.0], (3, 1))
+            b.add(np.array([centre, p, q]), normal, np.array([[0, 1, 2]], np.int32), Material.PAINT)
         b.quad(
             (px * 1.03, half - 0.68, 1.2),
             (px * 1.03, half - 1.02, 1.85),

@@ -254,6 +254,8 @@ class Painter:
         shade(body.points, body.normals, body.mesh.materials, looks, glow_of(signals, self.light, time_s), self.eye, self.light.sun,
               self.light.sun_rgb * np.float32(self._sun_at(t)), self.light.zenith_rgb, self.light.horizon_rgb, self.light.ground_rgb,
               lamps, rgb)
+        veil = np.float32(1.0 - math.exp(-self.light.haze_per_m * body.distance))
+        rgb += (self.light.horizon_rgb * np.float32(0.9) - rgb) * veil
         if mirrored:
             draw_colours(body.x, body.y, body.iz, rgb, np.ascontiguousarray(body.mesh.faces[:, ::-1]), x0, y0, colour, depth)
         else:

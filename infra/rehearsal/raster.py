@@ -104,7 +104,7 @@ def draw_mask(
             continue
         ax, ay, bx, by, cx, cy = sx[a] - x0, sy[a] - y0, sx[b] - x0, sy[b] - y0, sx[c] - x0, sy[c] - y0
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if abs(area) < 1e-9:
+        if area > -1e-9:  # faces turned to the sun alone: they cover the whole silhouette
             continue
         x_lo = max(0, int(np.floor(min(ax, bx, cx) - 0.5)))
         x_hi = min(width - 1, int(np.ceil(max(ax, bx, cx) - 0.5)))
