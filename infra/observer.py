@@ -91,10 +91,11 @@ class Observer:
                     name=s.name,
                     state=_STATES.get(s.state, "down"),
                     frames_per_s=self._frames_per_s(s.name),
-                    detail=s.message or _lag(reading.metrics.get(s.name)),
+                    detail=s.message or self._lag(reading.metrics.get(s.name)),
                 )
                 for s in state.services
-            ),
+            )
+            + _orders(self._site),
             camera_hours_per_hour=self._last_rate,
             stage_seconds=_stages(reading),
             cameras=self._cameras(state, reading),
@@ -124,6 +125,12 @@ class Observer:
                 done += gained
                 took += after.at - before.at
         return round(done / took, 2) if took > 0 else None
+
+    def _lag(self, metrics: Metrics | None) -> str:
+        """How far behind the slowest camera of a flow is; files were recorded at any time and have no lag."""
+        lags = {} if metrics is None else metrics.by("passage_lag_seconds", "camera")
+        live = [lag for name, lag in lags.items() if any(c.name == name and not c.is_file for c in self._site.cameras)]
+        return f"{max(live):.1f} s behind" if live else ""
 
     def _cameras(self, state: StackState, reading: Reading) -> dict[str, str]:
         capture = next((s for s in state.services if s.name == "capture"), None)
@@ -185,12 +192,19 @@ def _order_seconds(site: Site) -> dict[str, float]:
     return found
 
 
-def _lag(metrics: Metrics | None) -> str:
-    """How far behind the slowest camera of a flow is."""
-    if metrics is None:
-        return ""
-    lags = metrics.by("passage_lag_seconds", "camera")
-    return f"{max(lags.values()):.1f} s behind" if lags else ""
+def _orders(site: Site) -> tuple[ProcessStatus, ...]:
+    """The orders at work: how much of what a requisition names is indexed."""
+    found = []
+    for file in sorted((site.data / "orders").glob("*.progress.json")):
+        try:
+            progress = msgspec.json.decode(file.read_bytes())
+            if progress["state"] == "running":
+                detail = f"{progress['seconds_done']:.0f} of {progress['seconds_asked']:.0f} camera-seconds"
+                name = f"order {file.name.removesuffix('.progress.json')}"
+                found.append(ProcessStatus(name=name, state="running", detail=detail))
+        except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError):
+            continue
+    return tuple(found)
 
 
 def _stages(reading: Reading) -> dict[str, float]:

@@ -36,7 +36,7 @@ class Service:
     environment: Mapping[str, str] = field(default_factory=dict)
     may_finish: bool = False
     """True when ending with status 0 is no death: a capture of files has read them all."""
-    start_s: float = 90.0
+    start_s: float = 180.0
     """How long it may take until its probe answers."""
     stop_s: float = 10.0
     """How long it may take to end after SIGTERM."""
@@ -142,7 +142,7 @@ def services(site: Site, file: Path) -> list[Service]:
                 command=python("flows.index", "--live", "--share", f"{n}/{site.index.processes}"),
                 probe=metrics("index", n),
                 needs=(*broker, "gate"),
-                start_s=180.0,  # models load
+                start_s=300.0,  # models load
                 settings=everything,
             )
             for n in range(site.index.processes)

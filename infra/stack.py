@@ -197,7 +197,7 @@ def _lines(console: Console) -> Callable[[StackState], None]:
     return show
 
 
-def up_detached(file: Path, tell: Callable[[StackState], None], timeout_s: float = 240.0) -> StackState:
+def up_detached(file: Path, tell: Callable[[StackState], None], timeout_s: float = 420.0) -> StackState:
     """Start the stack in the background and wait until everything runs; its state.
 
     Raises SiteError and AlreadyRunning as `up`, StackError when it does not come up (what had started is ended again).

@@ -49,7 +49,9 @@ def status_tables(found: dict[str, Any]) -> list[Table]:
     rates.add_column()
     rates.add_column()
     for process in figures.processes:
-        if process.frames_per_s is not None and process.name.split("-")[0] in ("capture", "record", "index"):
+        if process.name.startswith("order "):
+            rates.add_row(process.name, process.detail)
+        elif process.frames_per_s is not None and process.name.split("-")[0] in ("capture", "record", "index"):
             rates.add_row(process.name, f"{process.frames_per_s:.1f} frames/s{_and(process.detail)}")
     if figures.camera_hours_per_hour is not None:
         rates.add_row("indexed", f"{figures.camera_hours_per_hour:.1f} camera-hours per hour, when last indexing")

@@ -172,7 +172,7 @@ def test_a_frozen_process_is_killed_and_started_again(world: World) -> None:
 def test_one_that_never_answers_does_not_hang_the_start(world: World) -> None:
     world.sick = {"a"}
     supervisor = Supervisor([world.service("a")], world, world.clock)
-    run(supervisor, world, 95)
+    run(supervisor, world, 190)
     assert world.killed == ["a"]
     assert supervisor.watched["a"].restarts == 1
 
