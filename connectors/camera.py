@@ -27,6 +27,8 @@ from connectors.site import CameraSite, utc_now
 log = logging.getLogger(__name__)
 
 CODECS: dict[str, Codec] = {"h264": "h264", "hevc": "hevc", "mjpeg": "mjpeg"}
+FAR_APART_S = 10.0
+"""Keyframes further apart than this are warned about: every look into the past decodes from the one before."""
 NO_KEYFRAME_S = 30.0
 """A stream that has run so long without a keyframe cannot be used."""
 DAMAGED_BEFORE_GIVING_UP = 100
@@ -73,7 +75,7 @@ class CameraReader:
         self._address = shown(camera.url.get_secret_value())
         self._parameters: CodecParameters | None = None
         self._in_band = b""
-        self._warned_open = False
+        self._warned_open = self._warned_far = False
         self.shortfall: tuple[datetime, datetime] | None = None
         self.damaged_packets = 0
 
@@ -186,7 +188,10 @@ class CameraReader:
                 if not picture.keyframe or not self._resume_after or clock.at(pts) <= self._resume_after:
                     continue
                 skip = False
-            group = self._cutter.add(picture)
+            try:
+                group = self._cutter.add(picture)
+            except CameraUnreadable as fault:
+                raise CameraUnreadable(f"camera {camera.name} ({self._address}): {fault}") from None
             if group is not None:
                 yield self._gop(group, stream, clock)
                 began = self._now()
@@ -250,6 +255,13 @@ class CameraReader:
                 "camera %s makes open GOPs: the first pictures of each need the one before and are lost when video is "
                 "read from the middle; switch to closed GOPs in the camera",
                 self._camera.name,
+            )
+        if last_pts - first_pts > FAR_APART_S * 1e6 and not self._warned_far:
+            self._warned_far = True
+            log.warning(
+                "camera %s sends a keyframe only every %.0f s: set one every 1 to 2 s in the camera",
+                self._camera.name,
+                (last_pts - first_pts) / 1e6,
             )
         gop = Gop(
             camera=self._camera.name,

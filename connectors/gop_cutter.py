@@ -27,11 +27,14 @@ class GopCutter:
     """Cuts before keyframes, but makes no group shorter than `least_s`.
 
     All-intra streams (Motion-JPEG) would otherwise give one record a frame. A group over `soft_bytes` is cut at its
-    next keyframe whatever its length; one over `most_bytes` without any is refused.
+    next keyframe whatever its length; one over `most_bytes` or `most_s` without any is refused.
     """
 
-    def __init__(self, least_s: float = 0.9, soft_bytes: int = 2_000_000, most_bytes: int = 64_000_000) -> None:
+    def __init__(
+        self, least_s: float = 0.9, soft_bytes: int = 2_000_000, most_bytes: int = 64_000_000, most_s: float = 60.0
+    ) -> None:
         self._least_us = round(least_s * 1_000_000)
+        self._most_us = round(most_s * 1_000_000)
         self._soft_bytes = soft_bytes
         self._most_bytes = most_bytes
         self._group: list[Picture] = []
@@ -53,9 +56,10 @@ class GopCutter:
         if picture.keyframe or self._group:
             self._group.append(picture)
             self._bytes += len(picture.data)
-        if self._bytes > self._most_bytes:
+        length_us = self._group[-1].dts_us - self._group[0].dts_us if self._group else 0
+        if self._bytes > self._most_bytes or length_us > self._most_us:
             raise CameraUnreadable(
-                f"{self._bytes} bytes and {len(self._group)} frames without a keyframe; "
+                f"{length_us / 1e6:.0f} s, {self._bytes} bytes and {len(self._group)} frames without a keyframe; "
                 "set a keyframe every 1 to 2 s in the camera"
             )
         return done

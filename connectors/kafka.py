@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewPartitions
 from kafka.errors import (
+    AuthorizationError,
+    InvalidTopicError,
+    KafkaConfigurationError,
     KafkaError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
@@ -201,7 +204,9 @@ class _KafkaReader:
         except KafkaError as fault:
             if getattr(fault, "retriable", False):
                 return []  # the client connects again by itself
-            raise _ours(fault, self._topic) from fault
+            if isinstance(fault, AuthorizationError):
+                raise BrokerError(f"Kafka does not let us read {self._topic}: {_text(fault)}") from fault
+            raise BrokerUnavailable(f"reading {self._topic} failed ({_text(fault)})") from fault
         found = []
         for part, records in batches.items():
             for r in records:
@@ -263,14 +268,13 @@ class _KafkaWriter:
             raise NotAcknowledged(f"Kafka at {self._bootstrap} does not acknowledge ({reason})", left)
 
     def _refuse(self, fault: Exception, topic: str) -> None:
+        """Raise BrokerError for what trying again cannot mend; anything else is tried again by a new producer."""
         if isinstance(fault, MessageSizeTooLargeError | RecordListTooLargeError):
             raise BrokerError(
                 f"a record is over the limit of topic {topic} or of this program ({fault}): "
                 "raise kafka.record_limit_bytes"
             ) from fault
-        if not getattr(fault, "retriable", False) and not isinstance(fault, UnknownTopicOrPartitionError):
-            if type(fault).__name__ in ("NoBrokersAvailable", "Cancelled", "KafkaTimeoutError", "IllegalStateError"):
-                return
+        if isinstance(fault, AuthorizationError | InvalidTopicError | KafkaConfigurationError):
             raise BrokerError(f"Kafka at {self._bootstrap} refuses a record of {topic}: {_text(fault)}") from fault
 
     def _connect(self) -> KafkaProducer:

@@ -232,3 +232,9 @@ def test_a_camera_that_babbles_is_told_without_its_password(
 )
 def test_an_address_is_shown_without_user_password_and_query(url: str, says: str) -> None:
     assert shown(url) == says
+
+
+def test_keyframes_far_apart_are_warned_about_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    far = {"g": "300", "preset": "ultrafast", "sc_threshold": "0"}
+    read(file_camera(make_video(tmp_path / "a.mp4", options=far, frames=700)))
+    assert len([r for r in caplog.records if "a keyframe only every 12 s" in r.message]) == 1

@@ -42,3 +42,11 @@ def test_a_group_without_end_is_refused_with_what_to_do() -> None:
     cutter.add(picture(0, True, 600))
     with pytest.raises(CameraUnreadable, match="set a keyframe every"):
         cutter.add(picture(1, False, 600))
+
+
+def test_keyframes_a_minute_apart_are_refused() -> None:
+    cutter = GopCutter(most_s=60)
+    cutter.add(picture(0, True))
+    cutter.add(picture(60))
+    with pytest.raises(CameraUnreadable, match="61 s, 30 bytes and 3 frames without a keyframe"):
+        cutter.add(picture(61))

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Source and sink by themselves, on the broker's twin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from connectors.broker import NotAcknowledged, Outgoing, TopicSettings
+from connectors.errors import BrokerError, BrokerUnavailable
+from connectors.gop import EndOfInterval
+from connectors.memory_broker import MemoryBroker
+from connectors.records import DeadRecord, encode, split
+from connectors.topic_sink import TopicSink
+from connectors.topic_source import Arrived, Erased, TopicSource, end_key
+from tests.connectors.gops import end, gop
+
+TOPIC = "t"
+
+
+def broker_with(*values: bytes, partitions: int = 1, partition: int = 0) -> MemoryBroker:
+    broker = MemoryBroker()
+    broker.ensure_topic(TOPIC, TopicSettings(partitions=partitions))
+    put(broker, *values, partition=partition)
+    return broker
+
+
+def put(broker: MemoryBroker, *values: bytes, partition: int = 0) -> None:
+    broker.writer().write(TOPIC, [Outgoing(partition, "c1", v) for v in values])
+
+
+def part(broker: MemoryBroker, state: Any = None, **more: Any) -> Any:
+    return TopicSource(broker=broker, topic=TOPIC, **{"partitions": [0], **more}).build_part("s", "0", state)
+
+
+def drained(partition: Any, batches: int = 10) -> list[Any]:
+    items: list[Any] = []
+    for _ in range(batches):
+        try:
+            items.extend(partition.next_batch())
+        except StopIteration:
+            break
+    return items
+
+
+def test_partition_keys_are_numbers_and_an_empty_share_is_refused() -> None:
+    source = TopicSource(broker=MemoryBroker(), topic=TOPIC, partitions=[3, 1])
+    assert source.list_parts() == ["1", "3"]
+    with pytest.raises(ValueError, match="no partition of t to read"):
+        TopicSource(broker=MemoryBroker(), topic=TOPIC, partitions=[])
+
+
+def test_a_resumed_partition_begins_behind_what_it_gave() -> None:
+    broker = broker_with(*(encode(gop(sequence=n)) for n in range(10)))
+    first = part(broker, batch=4)
+    given = list(first.next_batch())
+    assert [i.record.sequence for i in given] == [0, 1, 2, 3]
+    state = first.snapshot()
+    assert state["next"] == 4
+    assert [i.record.sequence for i in drained(part(broker, state))] == list(range(4, 10))
+
+
+def test_from_end_sees_only_what_comes_later() -> None:
+    broker = broker_with(encode(gop(sequence=0)))
+    source = part(broker, from_end=True)
+    assert drained(source) == []
+    put(broker, encode(gop(sequence=1)))
+    assert [i.record.sequence for i in drained(source)] == [1]
+
+
+def test_the_position_stays_at_the_first_part_of_a_gop_half_read() -> None:
+    parts = [encode(p) for p in split(gop("a", 1, size=50_000), 20_000)]
+    broker = broker_with(encode(gop("b", 0)), *parts[:2], encode(gop("b", 1)))
+    source = part(broker)
+    assert [i.record.camera for i in drained(source)] == ["b", "b"]
+    state = source.snapshot()
+    assert state["next"] == 1
+    put(broker, *parts[2:])
+    again = drained(part(broker, state))
+    assert [(i.record.camera, i.record.parts) for i in again] == [("b", 1), ("a", 1)]
+    assert again[1].record == gop("a", 1, size=50_000)
+
+
+def test_what_cannot_be_used_comes_as_a_value_with_its_place_and_bytes() -> None:
+    broker = broker_with(encode(gop(sequence=0)), b"rubbish", encode(gop(sequence=2)))
+    good, bad, other = drained(part(broker))
+    assert isinstance(good, Arrived) and isinstance(other, Arrived)
+    assert isinstance(bad, DeadRecord)
+    assert (bad.topic, bad.partition, bad.offset, bad.key, bad.data) == (TOPIC, 0, 1, "c1", b"rubbish")
+
+
+def test_a_gop_whose_part_is_missing_is_told() -> None:
+    parts = split(gop(size=50_000), 20_000)
+    broker = broker_with(encode(parts[0]), encode(parts[2]), encode(gop(sequence=1)))
+    lost, whole = drained(part(broker))
+    assert isinstance(lost, DeadRecord) and "part 1 of 4 never came" in lost.reason
+    assert whole.record == gop(sequence=1)
+
+
+def test_erased_records_are_told_and_the_position_moves_on() -> None:
+    broker = broker_with(*(encode(gop(sequence=n)) for n in range(6)))
+    broker.erase(TOPIC, 0, 4)
+    source = part(broker, {"next": 1, "ended": []})
+    erased, *rest = drained(source)
+    assert erased == Erased(TOPIC, 0, 1, 4)
+    assert [i.record.sequence for i in rest] == [4, 5]
+    assert source.snapshot()["next"] == 6
+
+
+def other_end() -> EndOfInterval:
+    return msgspec.structs.replace(end(), camera="c2")
+
+
+def test_a_bounded_read_ends_with_the_last_end_that_is_awaited_also_after_a_restart() -> None:
+    broker = broker_with(encode(gop()), encode(end()), encode(gop("c2")), encode(other_end()), encode(gop("c3")))
+    until = {0: {end_key(end()), end_key(other_end())}}
+    source = part(broker, until=until)
+    items = drained(source)
+    assert [type(i.record).__name__ for i in items] == ["Gop", "EndOfInterval", "Gop", "EndOfInterval"]
+    with pytest.raises(StopIteration):
+        source.next_batch()
+    one = part(broker, until=until, batch=2)
+    list(one.next_batch())
+    resumed = part(broker, one.snapshot(), until=until)
+    assert len(drained(resumed)) == 2
+    finished = part(broker, resumed.snapshot(), until=until)
+    assert drained(finished) == []
+    with pytest.raises(StopIteration):
+        finished.next_batch()
+
+
+def test_a_partition_without_anything_awaited_ends_at_once() -> None:
+    with pytest.raises(StopIteration):
+        part(broker_with(encode(gop())), until={1: {end_key(end())}}).next_batch()
+
+
+def test_asked_to_stop_it_ends_with_its_position() -> None:
+    stop = [False]
+    source = part(broker_with(*(encode(gop(sequence=n)) for n in range(5))), stop=lambda: stop[0], batch=2)
+    list(source.next_batch())
+    stop[0] = True
+    with pytest.raises(StopIteration):
+        source.next_batch()
+    assert source.snapshot()["next"] == 2
+
+
+def test_a_source_reads_on_after_the_broker_was_away() -> None:
+    broker = broker_with(encode(gop(sequence=0)))
+    source = part(broker)
+    assert len(drained(source)) == 1
+    broker.down = True
+    assert drained(source) == []
+    broker.down = False
+    put(broker, encode(gop(sequence=1)))
+    assert [i.record.sequence for i in drained(source)] == [1]
+
+
+class Flaky(MemoryBroker):
+    """Acknowledges only the first record of each of the next writes."""
+
+    failures = 0
+
+    def _append(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        if self.failures:
+            self.failures -= 1
+            super()._append(topic, messages[:1])
+            if messages[1:]:
+                raise NotAcknowledged("no answer", messages[1:])
+            return
+        super()._append(topic, messages)
+
+
+def flaky(failures: int) -> Flaky:
+    broker = Flaky()
+    broker.ensure_topic(TOPIC, TopicSettings(partitions=1))
+    broker.failures = failures
+    return broker
+
+
+def outgoing(count: int) -> list[Outgoing]:
+    return [Outgoing(0, "c1", b"%d" % n) for n in range(count)]
+
+
+def test_a_sink_writes_again_what_was_not_acknowledged_in_order_and_no_more() -> None:
+    broker, waits = flaky(3), []
+    TopicSink(broker=broker, topic=TOPIC, sleep=waits.append).build("s", 0, 1).write_batch(outgoing(6))
+    assert [m.value for m in broker.messages(TOPIC)] == [b"%d" % n for n in range(6)]
+    assert waits == [0.5, 1.0, 2.0]
+
+
+def test_a_sink_asked_to_stop_gives_up_in_time_and_says_how_much_is_unwritten() -> None:
+    broker = flaky(0)
+    broker.down = True
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    sink = TopicSink(broker=broker, topic=TOPIC, stop=lambda: True, sleep=sleep, clock=lambda: now[0])
+    with pytest.raises(BrokerUnavailable, match="4 records of t stay unwritten"):
+        sink.build("s", 0, 1).write_batch(outgoing(4))
+    assert now[0] <= 12
+
+
+def test_a_record_that_is_refused_for_good_ends_the_flow() -> None:
+    broker = MemoryBroker()
+    broker.ensure_topic(TOPIC, TopicSettings(partitions=1, record_limit_bytes=10))
+    with pytest.raises(BrokerError, match="record_limit_bytes"):
+        TopicSink(broker=broker, topic=TOPIC).build("s", 0, 1).write_batch([Outgoing(0, "k", bytes(11))])
