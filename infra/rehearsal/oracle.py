@@ -99,14 +99,22 @@ class LinkModel:
         return -math.log(max(self._starts[passage.way_in] / max(self._per_way[passage.way_in], 1), FLOOR))
 
     def link_cost(self, a: Seen, b: Seen) -> float:
-        """Of `b` coming next after `a`; infinite where it never does."""
+        """Of `b` coming next after `a`; infinite where it never does.
+
+        A link that is itself among the samples is left out of them, so that the distribution never says who is who.
+        """
         gap = _gap(a, b)
         times = self._times.get((a.way_out, b.way_in))
         if times is None or gap > LONGEST_LINK_S or b.left_s <= a.entered_s:
             return math.inf
+        own = int(np.any(times == gap))
+        count, total = len(times) - own, self._out[a.way_out] - own
         width = SPREAD * np.maximum(times, 4.0)
-        density = float(np.mean(np.exp(-0.5 * ((gap - times) / width) ** 2) / width) / math.sqrt(2 * math.pi))
-        chance = len(times) / self._out[a.way_out]
+        kernels = np.exp(-0.5 * ((gap - times) / width) ** 2) / width / math.sqrt(2 * math.pi)
+        kernel_sum = float(kernels.sum()) - own / (SPREAD * max(gap, 4.0) * math.sqrt(2 * math.pi))
+        # Half a sample of "any time at all" keeps rare links possible.
+        density = (max(kernel_sum, 0.0) + 0.5 / LONGEST_LINK_S) / (count + 0.5)
+        chance = (count + 0.5) / (total + 1.0)
         # A rival explanation of `b` is a new vehicle, spread over the time in which it could have come.
         return -math.log(max(chance * density * 10.0, FLOOR)) - math.log(
             max(1.0 - self._starts[b.way_in] / max(self._per_way[b.way_in], 1), FLOOR)

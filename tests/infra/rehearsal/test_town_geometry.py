@@ -20,6 +20,8 @@ from infra.rehearsal.plan import find_plan, load_plan, parse_plan
 from infra.rehearsal.sun import sun_position
 from infra.rehearsal.world import Town
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def content() -> dict[str, Any]:

@@ -20,6 +20,8 @@ from infra.rehearsal.world import Town, Traffic
 
 SECONDS = 40.0
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run() -> tuple[Town, Traffic]:
