@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--name", default="passage-detector-v1")
     parser.add_argument("--validation", type=Path, default=Path("build/training/validation"))
-    parser.add_argument("--calibration", type=Path, nargs="+", default=[Path("build/training/towns/images")])
+    parser.add_argument("--calibration", type=Path, nargs="+", default=[Path("build/training/towns")])
     parser.add_argument("--float", action="store_true", help="ship the float model (int8 failed, or for comparison)")
     a = parser.parse_args()
     cv2.setNumThreads(1)
@@ -140,9 +140,8 @@ def main() -> None:
         small = Path(scratch) / "int8" / "detector.xml"
         small.parent.mkdir()
         (small.parent / "metadata.json").write_text(json.dumps({"classes": list(MODEL_CLASSES)}))
-        whole = [scene.picture for scene in scenes[:: max(1, len(scenes) // 64)]]
         pictures = [np.asarray(cv2.imread(str(p)), np.uint8) for p in chosen]
-        quantize(full, pictures + whole[:0], small)
+        quantize(full, pictures, small)
         notes: dict[str, Any] = {}
         thresholds: dict[str, float] = {}
         for label, ir in (("float", full), ("int8", small)):
