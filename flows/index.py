@@ -192,7 +192,7 @@ def index(
         keys=held,
         fps=site.index.fps,
         cameras=cameras,
-        intervals=None if order is None else {c: sorted(order.intervals) for c in order.cameras},
+        intervals=None if order is None else {c: [i for o, i in order.stretches() if o == c] for c in cameras},
         limit=DeadLetterLimit(FLOW),
         topic=topics.frames(scope),
     )

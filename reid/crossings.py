@@ -79,11 +79,7 @@ class Crossings:
         return out
 
     def _enter(self, interval: Span | None) -> list[Outcome]:
-        """Begin another interval; one that begins where the last ends goes on without a break."""
-        if self.interval is not None and interval is not None and self.interval[1] == interval[0]:
-            self.interval = interval
-            self.covered_s, self.passages = 0.0, 0
-            return []
+        """Begin another interval: nothing is followed from one to the next."""
         out = self._flush(cut=True)
         out += self.coverage.close()
         self.coverage = CoverageLog(self.scope, self.camera)
@@ -117,12 +113,18 @@ class Crossings:
                 self._frame(frame.at, frame.findings, frame.motion)
             else:
                 self.tracker.rest(frame.at)
-        self.covered_s += (gop.last_at - max(gop.first_at, self.seen_until or gop.first_at)).total_seconds()
+        self.covered_s += (gop.last_at - self._reached(gop.first_at)).total_seconds()
         self.seen_until = gop.last_at
         self._join()
         out += self._finish(gop.last_at)
         out += self.coverage.looked(gop)
         return out
+
+    def _reached(self, first_at: datetime) -> datetime:
+        """Up to where the time before a record is covered: the record before it, where there is no hole between."""
+        before = self.seen_until
+        whole = before is not None and (first_at - before).total_seconds() <= LARGEST_HOLE_S
+        return before if whole and before is not None else first_at
 
     def _in_vain(self, lost: LookedInVain) -> list[Outcome]:
         if self.seen_until is not None and lost.last_at <= self.seen_until:
@@ -149,8 +151,6 @@ class Crossings:
                 return []
             return [*self._flush(cut=True), *self.coverage.end(end.started_at, end.ended_at)]
         self.done.append(end.interval)
-        if self.interval != end.interval and self.interval is not None and self.interval[0] == end.interval[1]:
-            return []  # the next interval goes on without a break
         out = [] if self.interval == end.interval else self._enter(end.interval)
         return [*out, *self._flush(cut=True), *self.coverage.end(end.started_at, end.ended_at)]
 

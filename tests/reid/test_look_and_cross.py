@@ -280,5 +280,3 @@ def test_intervals_of_an_order_may_come_in_any_order_and_each_counts_once() -> N
     late, early = (at(6), at(8)), (at(0), at(6))
     records = [*of(late), ended(late), *of(early), ended(early), *of(late), ended(late)]
     assert len(passages(follow(records))) == 1
-    both = [*of(early), ended(early), *of(late), ended(late)]
-    assert len(passages(follow(both))) == 1
