@@ -8,6 +8,7 @@ first part, so that a restart reads it whole. Records may thus come twice, never
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from connectors.site import utc_now
 
 log = logging.getLogger(__name__)
 
-IDLE = timedelta(milliseconds=20)
+IDLE = timedelta(milliseconds=50)
+QUIET_S = 0.025
+"""After a poll that found nothing the broker is left alone so long, however many partitions ask."""
 BATCH_BYTES = 8_000_000
 
 Ended = tuple[str, str, str]
@@ -83,6 +86,7 @@ class TopicSource(FixedPartitionedSource[Item, Position]):
     from_end: bool = False
     batch: int = 32
     now: Callable[[], datetime] = utc_now
+    clock: Callable[[], float] = time.monotonic
     _fetchers: list[_Fetcher] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -112,6 +116,7 @@ class _Fetcher:
         self._starts: dict[int, int | None] = {}
         self._buffers: dict[int, deque[Message | OffsetGone]] = {}
         self._open = 0
+        self._quiet_until = float("-inf")
 
     def add(self, partition: int, start: int | None) -> None:
         self._starts[partition] = start
@@ -129,9 +134,14 @@ class _Fetcher:
             self._reader = until_available(self._connect, stop=self._source.stop)
             if self._reader is None:
                 return
+        if self._source.clock() < self._quiet_until:
+            return
         try:
-            for message in self._reader.poll(self._source.batch):
+            messages = self._reader.poll(self._source.batch)
+            for message in messages:
                 self._buffers[message.partition].append(message)
+            if not messages:
+                self._quiet_until = self._source.clock() + QUIET_S
         except OffsetGone as gone:
             self._buffers[gone.partition].append(gone)
         except BrokerUnavailable as fault:

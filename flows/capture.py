@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 FLOW = "capture"
 BATCH_RECORDS, BATCH_BYTES = 32, 8_000_000
-IDLE = timedelta(milliseconds=20)
+IDLE = timedelta(milliseconds=50)
 STOP_WITHIN_S = 3.0
 """How long a drain waits for camera threads that sit in a read."""
 KEYS_WITHIN_S = 60.0

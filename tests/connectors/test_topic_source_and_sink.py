@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,9 @@ def put(broker: MemoryBroker, *values: bytes, partition: int = 0) -> None:
 
 
 def part(broker: MemoryBroker, state: Any = None, **more: Any) -> Any:
-    return TopicSource(broker=broker, topic=TOPIC, **{"partitions": [0], **more}).build_part("s", "0", state)
+    return TopicSource(
+        broker=broker, topic=TOPIC, **{"partitions": [0], "clock": itertools.count().__next__, **more}
+    ).build_part("s", "0", state)
 
 
 def drained(partition: Any, batches: int = 10) -> list[Any]:
@@ -210,3 +213,13 @@ def test_a_record_that_is_refused_for_good_ends_the_flow() -> None:
     broker.ensure_topic(TOPIC, TopicSettings(partitions=1, record_limit_bytes=10))
     with pytest.raises(BrokerError, match="record_limit_bytes"):
         TopicSink(broker=broker, topic=TOPIC).build("s", 0, 1).write_batch([Outgoing(0, "k", bytes(11))])
+
+
+def test_an_idle_topic_is_not_asked_again_at_once() -> None:
+    broker, now = broker_with(), [0.0]
+    source = part(broker, clock=lambda: now[0])
+    assert drained(source) == []
+    put(broker, encode(gop()))
+    assert drained(source) == []
+    now[0] = 0.03
+    assert len(drained(source)) == 1

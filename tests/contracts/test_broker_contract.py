@@ -110,6 +110,15 @@ def test_topics_can_be_made_twice_grown_listed_and_deleted_twice(broker: Broker,
     broker.delete_topic(topic)
 
 
+def test_a_present_topic_takes_new_settings(broker: Broker, topic: str) -> None:
+    broker.ensure_topic(topic, TopicSettings(partitions=3, record_limit_bytes=4 * LIMIT, retention_hours=5))
+    send(
+        Kafka(broker.address, 4 * LIMIT) if isinstance(broker, Kafka) else broker,
+        topic,
+        Outgoing(0, "k", bytes(3 * LIMIT)),
+    )
+
+
 def test_reading_a_partition_that_is_not_there_is_an_error(broker: Broker, topic: str) -> None:
     with pytest.raises(BrokerError, match="no partition"):
         broker.reader(topic, {7: None})

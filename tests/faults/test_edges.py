@@ -181,7 +181,7 @@ def test_a_broker_killed_under_capture_and_record_costs_nothing(
         time.sleep(1.5)
         assert capturing.poll() in (None, 0)
         assert recording.poll() is None
-        own_kafka_broker.start(150)
+        own_kafka_broker.start(180)
         assert capturing.wait(120) == 0
         wait_for(lambda: recorded_frames(site) == dict.fromkeys(CAMERAS, SECONDS * 25), "recording all", 90)
         recording.send_signal(signal.SIGTERM)
@@ -205,7 +205,7 @@ def test_flows_wait_for_a_broker_that_is_not_there_yet_and_drain_meanwhile(
         assert own_kafka_broker.address in said
         recording.send_signal(signal.SIGTERM)
         assert recording.wait(20) == 0
-        own_kafka_broker.start(150)
+        own_kafka_broker.start(180)
         assert capturing.wait(90) == 0
     assert written(site_broker(load_site(file)), topics.FRAMES_LIVE) == 3 * (SECONDS + 1)
 
