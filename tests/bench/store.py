@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +42,7 @@ DAYS = 7
 SCOPE = "bench"
 END = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 START = END - timedelta(days=DAYS)
+TIMES = 11
 CLASSES = ("car", "car", "car", "van", "truck", "bus", "motorcycle")
 
 
@@ -128,7 +130,7 @@ def timed(act: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def median_ms(act: Callable[[int], Any], times: int = 11) -> tuple[float, float]:
+def median_ms(act: Callable[[int], Any], times: int = TIMES) -> tuple[float, float]:
     """Median and 95th percentile of `act(n)` in milliseconds, after one call to warm up."""
     act(0)
     took = sorted(timed(lambda n=n: act(n)) * 1000 for n in range(times))
@@ -189,11 +191,21 @@ def measure(store: StoreProcess, count: int) -> dict[str, float]:
         "tracks_24": lambda n: reader.tracks(week, [p.id for p in sample[n : n + 24]]),
         "coverage": lambda _: reader.coverage(week),
     }.items():
+        before = server_cpu_s(store)
         figures[f"{name}_ms"], figures[f"{name}_p95_ms"] = median_ms(act)
+        # What the store itself worked: on a busy machine the only figure that says something of the store.
+        figures[f"{name}_server_cpu_ms"] = round((server_cpu_s(store) - before) * 1000 / (TIMES + 1), 1)
     figures |= sizes(store)
     figures["erase_scope_s"] = round(timed(lambda: keeper.erase_scope(SCOPE)), 2)
     assert reader.count(week, PassageQuery()) == 0
     return figures
+
+
+def server_cpu_s(store: StoreProcess) -> float:
+    """Seconds of processor that the store's process has used."""
+    assert store.process is not None
+    used = psutil.Process(store.process.pid).cpu_times()
+    return float(used.user + used.system)
 
 
 def sizes(store: StoreProcess) -> dict[str, float]:
