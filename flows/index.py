@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from connectors import topics
-from connectors.bounds import Interval
 from connectors.broker import Broker, Outgoing
 from connectors.errors import SiteError
 from connectors.gop import EndOfInterval
@@ -31,11 +30,12 @@ from connectors.partitions import PartitionMap, site_partitions
 from connectors.records import DeadRecord, encode, headers
 from connectors.site import Site, load_site, utc_now
 from connectors.topic_sink import TopicSink
-from connectors.topic_source import TopicSource, end_key
+from connectors.topic_source import TopicSource
 from flows import metrics
 from flows.dead_letters import DeadLetterLimit, ensure_topics, read_topic
 from flows.drain import Drain
 from flows.index_progress import IndexProgress, Told
+from flows.intervals import awaited
 from flows.looking import FLOW, Keys, Looker, bind_views
 from flows.program import arguments, run_program
 from flows.recovery import recovery_dir, run_flow
@@ -224,28 +224,6 @@ def _cameras(site: Site, order: ReplayOrder | None) -> frozenset[str]:
             ['no camera is in continuous mode: set indexing = "continuous" for those meant, or give an order']
         )
     return continuous
-
-
-def awaited(
-    order: ReplayOrder, places: PartitionMap, partitions: Collection[int]
-) -> dict[int, list[tuple[str, str, str]]]:
-    """Partition → the ends of intervals that finish it."""
-    ends: dict[int, list[tuple[str, str, str]]] = {p: [] for p in partitions}
-    for camera, interval in order.stretches():
-        if places.of(camera) in ends:
-            ends[places.of(camera)].append(end_key(_end(order, camera, interval)))
-    return ends
-
-
-def _end(order: ReplayOrder, camera: str, interval: Interval) -> EndOfInterval:
-    return EndOfInterval(
-        camera=camera,
-        scope=order.scope,
-        order=order.id,
-        sequence=0,
-        started_at=interval.start,
-        ended_at=interval.end,
-    )
 
 
 def main() -> int:

@@ -38,7 +38,7 @@ from connectors.topic_source import Arrived, TopicSource
 from flows import metrics
 from flows.dead_letters import ensure_topics, read_topic
 from flows.drain import Drain
-from flows.index import awaited
+from flows.intervals import awaited
 from flows.program import arguments, run_program
 from flows.progress import Progress
 from flows.recovery import recovery_dir, run_flow
