@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The site file: what is refused, all at once; what is documented, all of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from connectors import site as rooms
+from connectors.errors import SiteError
+from connectors.site import load_site
+
+CAMERA = """
+[[camera]]
+name = "place"
+label = "Place"
+url = "rtsp://user:secret@192.0.2.1/stream"
+masks_dwellings = true
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "site.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SiteError) as refused:
+        load_site(written(folder, text))
+    return refused.value.faults
+
+
+def test_a_sound_file_and_where_its_paths_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, 'name = "Essai"\n' + CAMERA)
+    monkeypatch.delenv("PASSAGE_DATA", raising=False)
+    assert load_site(file).data == tmp_path / "var"
+    monkeypatch.setenv("PASSAGE_DATA", str(tmp_path / "elsewhere"))
+    assert load_site(file).data == tmp_path / "elsewhere"
+    assert load_site(file).retention_days == 30
+
+
+@pytest.mark.parametrize("days", [31, 0, 400])
+def test_retention_beyond_thirty_days_is_refused(tmp_path: Path, days: int) -> None:
+    assert any("retention_days" in f for f in faults(tmp_path, f'name = "x"\nretention_days = {days}\n' + CAMERA))
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    told = "\n".join(
+        faults(
+            tmp_path,
+            """
+            name = "x"
+            retention_days = 31
+            indexing = "continuous"
+            surprise = 1
+            [[camera]]
+            name = "Not A Name"
+            label = "a"
+            url = "http://192.0.2.1/"
+            [[camera]]
+            name = "b"
+            label = "b"
+            url = "b.mp4"
+            masks_dwellings = true
+            [[camera]]
+            name = "b"
+            label = "b"
+            url = "rtsp://192.0.2.1/"
+            masks_dwellings = true
+            """,
+        )
+    )
+    for part in (
+        "retention_days",
+        "surprise",
+        "camera.0.name",
+        "masks_dwellings is not confirmed",
+        "url must be rtsp",
+        "start_utc",
+        "camera names must differ: b",
+        "continuous indexing needs [continuous]",
+    ):
+        assert part in told, part
+    assert "at least 1 item" not in told
+
+
+def test_a_password_is_in_no_message(tmp_path: Path) -> None:
+    text = 'name = "x"\n' + CAMERA.replace("masks_dwellings = true", "masks_dwellings = false\nname2 = 1")
+    assert "secret" not in "\n".join(faults(tmp_path, text))
+    assert "secret" not in repr(load_site(written(tmp_path, 'name = "x"\n' + CAMERA)))
+
+
+@pytest.mark.parametrize("text", ["name = ", "\x00", ""])
+def test_what_is_no_site_file_is_said_to_be_none(tmp_path: Path, text: str) -> None:
+    assert faults(tmp_path, text)
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match="passage new-site"):
+        load_site(tmp_path / "nowhere.toml")
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "site.md").read_text(encoding="utf-8")
+    town, rest = text.split("## Cameras")
+    cameras, parts = rest.split("## The parts")
+
+    def rows(part: str) -> set[str]:
+        return set(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE))
+
+    sections = {
+        "kafka": "KafkaSite",
+        "store": "StoreSite",
+        "index": "IndexSite",
+        "gate": "GateSite",
+        "dashboard": "DashboardSite",
+    }
+    assert rows(town) == set(rooms.Site.model_fields) - {"cameras", "continuous", *sections}
+    assert rows(cameras) == set(rooms.CameraSite.model_fields)
+    assert rows(parts) == {f"[{s}] {f}" for s, c in sections.items() for f in getattr(rooms, c).model_fields}
