@@ -77,11 +77,43 @@ def bake(town: Town, camera: Camera, scene: Scene, light: Light) -> Background:
     eye = view.eye.astype(np.float32)
     lamps = lamps_near(scene.lamps, reach, 120.0)
     shade_static(
-        rays, eye, ids, depth, ids_below, depth_below, 1.0 / (view.focal_px * SAMPLES),
-        scene.normal, scene.albedo, scene.shine, scene.texture, scene.origin, scene.axis, scene.atlas, scene.texture_at,
-        TEXTURE_PX_PER_M, near_data, near_at, near_place, far_data, far_at, far_place, shadow, shadow_place,
-        light.sun, light.sun_rgb, light.zenith_rgb, light.horizon_rgb, light.ground_rgb, lamps, light.street_lamps, light.wet,
-        light.haze_per_m, total, direct, base, kind,
+        rays,
+        eye,
+        ids,
+        depth,
+        ids_below,
+        depth_below,
+        1.0 / (view.focal_px * SAMPLES),
+        scene.normal,
+        scene.albedo,
+        scene.shine,
+        scene.texture,
+        scene.origin,
+        scene.axis,
+        scene.atlas,
+        scene.texture_at,
+        TEXTURE_PX_PER_M,
+        near_data,
+        near_at,
+        near_place,
+        far_data,
+        far_at,
+        far_place,
+        shadow,
+        shadow_place,
+        light.sun,
+        light.sun_rgb,
+        light.zenith_rgb,
+        light.horizon_rgb,
+        light.ground_rgb,
+        lamps,
+        light.street_lamps,
+        light.wet,
+        light.haze_per_m,
+        total,
+        direct,
+        base,
+        kind,
     )
     size = (camera.width_px, camera.height_px)
     small = cv2.resize(total, size, interpolation=cv2.INTER_AREA)
@@ -155,7 +187,11 @@ def _pyramid(plate: Plate) -> tuple[NDArray[np.uint8], NDArray[np.int64], F32]:
         if min(h, w) < 16:
             break
         level = cv2.resize(level, (w // 2, h // 2), interpolation=cv2.INTER_AREA)
-    return np.concatenate(parts), np.array(rows, np.int64), np.array([plate.x0, plate.y1, plate.metres_per_px], np.float32)
+    return (
+        np.concatenate(parts),
+        np.array(rows, np.int64),
+        np.array([plate.x0, plate.y1, plate.metres_per_px], np.float32),
+    )
 
 
 def _shadow(scene: Scene, light: Light, at: NDArray[np.float64]) -> tuple[F32, F32]:
@@ -180,7 +216,9 @@ def _shadow(scene: Scene, light: Light, at: NDArray[np.float64]) -> tuple[F32, F
     return depth, place
 
 
-def _sunlit(town: Town, at: NDArray[np.float64], shadow: F32, place: F32, light: Light) -> tuple[F32, tuple[float, float]]:
+def _sunlit(
+    town: Town, at: NDArray[np.float64], shadow: F32, place: F32, light: Light
+) -> tuple[F32, tuple[float, float]]:
     half = 90.0
     n = int(2 * half / CELL_M)
     corner = (float(at[0] - half), float(at[1] - half))

@@ -10,17 +10,27 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def _lin(v: float) -> float:
     """8-bit sRGB level to linear."""
     c = v / 255.0
     return c * (c * (c * 0.305306011 + 0.682171111) + 0.012522878)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _ground(px: float, py: float, spread: float, near: NDArray[np.uint8], near_at: NDArray[np.int64], near_place: F32,
-            far: NDArray[np.uint8], far_at: NDArray[np.int64], far_place: F32, out: F32) -> int:
-    """sRGB level of the ground at (px, py) averaged over about `spread` metres; returns its kind (−1 off the map)."""
+@njit(cache=True, fastmath=True)
+def _ground(
+    px: float,
+    py: float,
+    spread: float,
+    near: NDArray[np.uint8],
+    near_at: NDArray[np.int64],
+    near_place: F32,
+    far: NDArray[np.uint8],
+    far_at: NDArray[np.int64],
+    far_place: F32,
+    out: F32,
+) -> int:
+    """SRGB level of the ground at (px, py) averaged over about `spread` metres; returns its kind (−1 off the map)."""
     for which in range(2):
         place = near_place if which == 0 else far_place
         at = near_at if which == 0 else far_at
@@ -43,14 +53,18 @@ def _ground(px: float, py: float, spread: float, near: NDArray[np.uint8], near_a
         p = base + iy * w + ix
         q = p + w
         for c in range(3):
-            out[c] = ((data[p, c] * (1 - ax) + data[p + 1, c] * ax) * (1 - ay) + (data[q, c] * (1 - ax) + data[q + 1, c] * ax) * ay)
+            out[c] = (data[p, c] * (1 - ax) + data[p + 1, c] * ax) * (1 - ay) + (
+                data[q, c] * (1 - ax) + data[q + 1, c] * ax
+            ) * ay
         return int(data[at[0, 0] + int(v) * at[0, 1] + int(u), 3])
     out[0], out[1], out[2] = 104.0, 106.0, 92.0
     return -1
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def sun_share(x: float, y: float, z: float, shadow: F32, place: F32, soft: float, shake_u: float, shake_v: float) -> float:
+@njit(cache=True, fastmath=True)
+def sun_share(
+    x: float, y: float, z: float, shadow: F32, place: F32, soft: float, shake_u: float, shake_v: float
+) -> float:
     """Share of the sun that reaches a point (percentage closer filtering on the sun's depth picture)."""
     u = (x * place[0] + y * place[1] + z * place[2] - place[9]) / place[11]
     v = (x * place[3] + y * place[4] + z * place[5] - place[10]) / place[11]
@@ -67,7 +81,7 @@ def sun_share(x: float, y: float, z: float, shadow: F32, place: F32, soft: float
     return open_sky / 9.0
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def sunlit_grid(x0: float, y0: float, cell: float, shadow: F32, place: F32, out: F32) -> None:
     """Share of the sun 0.8 m over the ground on a grid."""
     for j in range(out.shape[0]):
@@ -75,35 +89,66 @@ def sunlit_grid(x0: float, y0: float, cell: float, shadow: F32, place: F32, out:
             out[j, i] = sun_share(x0 + (i + 0.5) * cell, y0 + (j + 0.5) * cell, 0.8, shadow, place, 2.0, 0.0, 0.0)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def _hash(a: int, b: int) -> float:
     h = (a * 374761393 + b * 668265263) & 0x7FFFFFFF
     h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
     return ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def _sky(rx: float, ry: float, rz: float, zenith: F32, horizon: F32, cloud: float, out: F32) -> None:
     t = min(1.0, max(0.0, rz) * 2.2) ** 0.6
     puff = 0.0
     if cloud > 0 and rz > 0.01:
         a, b = rx / (rz + 0.15) * 1.3, ry / (rz + 0.15) * 1.3
-        puff = np.sin(a * 1.7 + 1.3 * np.sin(b * 1.1)) * np.sin(b * 2.3 + np.sin(a * 0.7)) + 0.5 * np.sin(a * 4.1 + b * 3.3)
+        puff = np.sin(a * 1.7 + 1.3 * np.sin(b * 1.1)) * np.sin(b * 2.3 + np.sin(a * 0.7)) + 0.5 * np.sin(
+            a * 4.1 + b * 3.3
+        )
         puff = max(0.0, puff) * cloud
     for c in range(3):
         out[c] = (horizon[c] * (1 - t) + zenith[c] * t) * (1 + puff * 0.5)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def shade_static(
-    rays: F32, eye: F32, ids: NDArray[np.int32], iz: F32, ids_below: NDArray[np.int32], iz_below: F32, footprint: float,
-    normal: F32, albedo: F32, shine: F32, texture: NDArray[np.int32], origin: F32, axis: F32,
-    atlas: NDArray[np.uint8], texture_at: NDArray[np.int64], px_per_m: float,
-    near: NDArray[np.uint8], near_at: NDArray[np.int64], near_place: F32,
-    far: NDArray[np.uint8], far_at: NDArray[np.int64], far_place: F32,
-    shadow: F32, shadow_place: F32, sun: F32, sun_rgb: F32, zenith: F32, horizon: F32, bounce: F32,
-    lamps: F32, street: float, wet: float, haze: float,
-    total: F32, direct: F32, base: F32, kind: NDArray[np.int8],
+    rays: F32,
+    eye: F32,
+    ids: NDArray[np.int32],
+    iz: F32,
+    ids_below: NDArray[np.int32],
+    iz_below: F32,
+    footprint: float,
+    normal: F32,
+    albedo: F32,
+    shine: F32,
+    texture: NDArray[np.int32],
+    origin: F32,
+    axis: F32,
+    atlas: NDArray[np.uint8],
+    texture_at: NDArray[np.int64],
+    px_per_m: float,
+    near: NDArray[np.uint8],
+    near_at: NDArray[np.int64],
+    near_place: F32,
+    far: NDArray[np.uint8],
+    far_at: NDArray[np.int64],
+    far_place: F32,
+    shadow: F32,
+    shadow_place: F32,
+    sun: F32,
+    sun_rgb: F32,
+    zenith: F32,
+    horizon: F32,
+    bounce: F32,
+    lamps: F32,
+    street: float,
+    wet: float,
+    haze: float,
+    total: F32,
+    direct: F32,
+    base: F32,
+    kind: NDArray[np.int8],
 ) -> None:
     """Fill linear `total` (h, w, 3), its share from the sun `direct` (h, w), the reflectance `base` and the `kind`.
 
@@ -169,9 +214,11 @@ def shade_static(
                     right = 1 if iu < tw - 1 else 0
                     below = tw if iv < th - 1 else 0
                     for c in range(3):
-                        tint[c] = _lin((atlas[p, c] * (1 - au) + atlas[p + right, c] * au) * (1 - av)
-                                       + (atlas[p + below, c] * (1 - au) + atlas[p + below + right, c] * au) * av)
-                    shine_here = atlas[p, 3] / 255.0 * 0.9
+                        tint[c] = _lin(
+                            (atlas[p, c] * (1 - au) + atlas[p + right, c] * au) * (1 - av)
+                            + (atlas[p + below, c] * (1 - au) + atlas[p + below + right, c] * au) * av
+                        )
+                    shine_here = atlas[p, 3] / 255.0 * 0.5
                 elif t == -2:
                     g = 1.0 - 0.25 * ((pz * 4.6) % 1.0) + 0.16 * (_hash(int(px * 5 + py * 3), int(pz * 4.6)) - 0.5)
                     for c in range(3):
@@ -182,8 +229,16 @@ def shade_static(
                 ndl = 0.35 + 0.65 * max(ndl, 0.0)
             lit = 0.0
             if ndl > 0.0 and sun_rgb[0] > 1e-4:
-                lit = ndl * sun_share(px + nx * 0.12, py + ny * 0.12, pz + nz * 0.05, shadow, shadow_place, 1.2,
-                                      _hash(x, y) - 0.5, _hash(x + 991, y) - 0.5)
+                lit = ndl * sun_share(
+                    px + nx * 0.12,
+                    py + ny * 0.12,
+                    pz + nz * 0.05,
+                    shadow,
+                    shadow_place,
+                    1.2,
+                    _hash(x, y) - 0.5,
+                    _hash(x + 991, y) - 0.5,
+                )
             up = 0.5 + 0.5 * nz
             near_ground = 1.0 if nz > 0.7 else min(1.0, 0.62 + pz * 0.12)
             fade = 1.0 - np.exp(-haze * depth * length)
@@ -192,7 +247,9 @@ def shade_static(
                 cosine = -rz / length
                 fres = 0.02 + 0.98 * (1.0 - cosine) ** 5
                 strength = min(0.85, fres * 1.2 + 0.03) * wet_here
-                strength *= 0.55 + 0.45 * min(1.0, max(0.0, 0.6 + 0.8 * np.sin(px * 0.9 + 1.7 * np.sin(py * 0.7)) * np.sin(py * 1.1)))
+                strength *= 0.55 + 0.45 * min(
+                    1.0, max(0.0, 0.6 + 0.8 * np.sin(px * 0.9 + 1.7 * np.sin(py * 0.7)) * np.sin(py * 1.1))
+                )
                 mirror[0] = mirror[1] = mirror[2] = 0.0
                 for tap in range(5):
                     yy = min(h - 1, max(0, y + int((_hash(x, y * 5 + tap) - 0.5) * 0.035 * h)))
@@ -201,8 +258,11 @@ def shade_static(
                     if g >= 0:
                         gz = abs(normal[g, 2])
                         for c in range(3):
-                            mirror[c] += 0.2 * (albedo[g, c] * (0.75 * (zenith[c] * 0.5 + horizon[c] * 0.5) * (0.6 + 0.4 * gz) + 0.4 * sun_rgb[c])
-                                                + min(shine[g], 6.0) * street * 0.9)
+                            mirror[c] += 0.2 * (
+                                albedo[g, c]
+                                * (0.75 * (zenith[c] * 0.5 + horizon[c] * 0.5) * (0.6 + 0.4 * gz) + 0.4 * sun_rgb[c])
+                                + min(shine[g], 6.0) * street * 0.9
+                            )
                     else:
                         _sky(rx / length, ry / length, -rz / length, zenith, horizon, 0.2, sky)
                         for c in range(3):

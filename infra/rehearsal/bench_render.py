@@ -31,7 +31,9 @@ SIZES = {"540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080)}
 PLAN = Path(__file__).parent / "plans" / "coutances-13.toml"
 
 
-def measure(town: Town, traffic: Traffic, number: int, size: tuple[int, int], frames: int) -> tuple[int, float, float, float, float]:
+def measure(
+    town: Town, traffic: Traffic, number: int, size: tuple[int, int], frames: int
+) -> tuple[int, float, float, float, float]:
     """Frames, wall seconds, processor seconds of drawing and encoding; wall and processor seconds of baking."""
     camera = replace(town.cameras[number % len(town.cameras)], width_px=size[0], height_px=size[1], codec="h264")
     scene = build_scene(town)
@@ -80,7 +82,10 @@ def main(arguments: list[str]) -> int:
         result[f"render_fps_{name}"] = round(sum(r[0] / r[1] for r in rows), 1)
         result[f"render_fps_{name}_cpu"] = round(sum(r[0] / max(r[2], 1e-6) for r in rows), 1)
         result[f"bake_cpu_s_{name}"] = round(max(r[4] for r in rows), 1)
-        print(f"{name}: {result[f'render_fps_{name}']} frames/s (processor time alone: {result[f'render_fps_{name}_cpu']})", flush=True)
+        print(
+            f"{name}: {result[f'render_fps_{name}']} frames/s, {result[f'render_fps_{name}_cpu']} by processor time",
+            flush=True,
+        )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -95,7 +95,8 @@ class _Car:
         ]
         knots.sort()
         ys, zs = zip(*knots, strict=True)
-        return np.interp(y, ys, zs)
+        line: NDArray[np.float64] = np.interp(y, ys, zs)
+        return line
 
     def side(self, sign: float) -> Surface:
         """Side of the lower body: u along the car (0 front), v from sill to shoulder."""
@@ -137,7 +138,7 @@ class _Car:
         return at
 
     def glasshouse_side(self, sign: float) -> Surface:
-        """u from the windscreen pillar to the rear pillar, v from belt to roof."""
+        """U from the windscreen pillar to the rear pillar, v from belt to roof."""
         s = self.s
 
         def at(u: NDArray[np.float64], v: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -433,5 +434,5 @@ def wheel(b: Builder, sign: float, side_x: float, y: float, r: float, width: flo
             c + u * r * 0.6 + v * k * 0.8,
             c + u * r * 0.6 - v * k * 0.8,
         ]
-        b.quad(*(tuple(map(float, q)) for q in p), Material.RIM, (0.0, y, r))  # type: ignore[arg-type]
+        b.grid(np.array([[p[0], p[1]], [p[3], p[2]]]), Material.RIM, (0.0, y, r))
     b.disc((out + sign * 0.004, y, r), r * 0.2, axis, Material.RIM, 10)

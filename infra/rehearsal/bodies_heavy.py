@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from infra.rehearsal.bodies_cars import wheel
@@ -64,7 +66,41 @@ def end_panel(
     b.quad((x0, py, z0), (x1, py, z0), (x1, py, z1), (x0, py, z1), material, (0, y - sign, (z0 + z1) / 2))
 
 
+def windscreen(b: Builder, y: float, sign: float, half_w: float, low: float, high: float, bulge: float = 0.07) -> None:
+    """A big bowed pane on the front (sign 1) or rear (-1): its bow mirrors street below and sky above."""
+    x = np.linspace(-1, 1, 11)
+    v = np.linspace(0, 1, 6)
+    grid = np.zeros((6, 11, 3))
+    grid[..., 0] = half_w * x
+    grid[..., 1] = y + sign * (0.015 + bulge * (1 - x[None, :] ** 2) * (1 - 0.7 * v[:, None]))
+    grid[..., 2] = (low + (high - low) * v)[:, None]
+    b.grid(grid, Material.GLASS, (0.0, y - sign * 2.0, (low + high) / 2 - 0.4))
+
+
+def wipers(b: Builder, y: float, half_w: float, low: float) -> None:
+    """Two wipers at rest on a windscreen, and the dashboard's pale edge behind it."""
+    for x in (-0.55, 0.25):
+        b.tube(
+            (x * half_w, y + 0.11, low + 0.03), (x * half_w + 0.75, y + 0.11, low + 0.22), 0.018, Material.PLASTIC, 4
+        )
+    b.quad(
+        (-half_w * 0.8, y + 0.10, low + 0.02),
+        (half_w * 0.8, y + 0.10, low + 0.02),
+        (half_w * 0.8, y + 0.095, low + 0.09),
+        (-half_w * 0.8, y + 0.095, low + 0.09),
+        Material.SEAM,
+        (0, y - 1, low),
+    )
+
+
+def seats(b: Builder, x: float, y0: float, y1: float, low: float, high: float) -> None:
+    """Pale seat backs behind the side windows of a bus, one every 0.8 m."""
+    for y in np.arange(y0 + 0.35, y1 - 0.4, 0.82):
+        side_panel(b, x, float(y), float(y) + 0.34, low + 0.04, low + (high - low) * 0.45, Material.SEAT, OFF_M * 1.3)
+
+
 def big_wheels(b: Builder, x: float, axles: tuple[float, ...], r: float) -> None:
+    """Wheels and arches on both sides at each axle."""
     for y in axles:
         for sign in (-1.0, 1.0):
             t = np.linspace(0.0, np.pi, 13)
@@ -76,6 +112,7 @@ def big_wheels(b: Builder, x: float, axles: tuple[float, ...], r: float) -> None
 
 
 def front_lamps(b: Builder, x: float, y: float, z: float, size: float = 0.26) -> None:
+    """Headlamps, indicators and a number plate on a front."""
     for sign in (-1.0, 1.0):
         a, c = sorted((sign * (x - 0.12), sign * (x - 0.12 - size * 1.3)))
         end_panel(b, y, 1, a, c, z, z + size * 0.75, Material.HEADLAMP, 0.02)
@@ -85,6 +122,7 @@ def front_lamps(b: Builder, x: float, y: float, z: float, size: float = 0.26) ->
 
 
 def rear_lamps(b: Builder, x: float, y: float, z: float, high: float = 0.45) -> None:
+    """Tail, brake and indicator lamps and a number plate on a rear."""
     for sign in (-1.0, 1.0):
         a, c = sorted((sign * (x - 0.06), sign * (x - 0.26)))
         end_panel(b, y, -1, a, c, z, z + high * 0.45, Material.TAILLAMP, 0.02)
@@ -95,6 +133,7 @@ def rear_lamps(b: Builder, x: float, y: float, z: float, high: float = 0.45) -> 
 
 
 def big_mirrors(b: Builder, x: float, y: float, z: float) -> None:
+    """Mirrors on arms on both sides."""
     for sign in (-1.0, 1.0):
         a, c = sorted((sign * (x + 0.08), sign * (x + 0.3)))
         b.box((a, y - 0.06, z - 0.35), (c, y + 0.06, z + 0.1), Material.PLASTIC)
@@ -109,6 +148,7 @@ def build_bus(length: float, height: float, coach: bool) -> Mesh:
     rounded_box(b, x, half, -half, low, height, 0.18, Material.PAINT, 0.2)
     glass_low, glass_high = (1.75, height - 0.55) if coach else (1.05, height - 0.75)
     side_panel(b, x, -half + 0.35, half - 0.22, glass_low, glass_high, Material.GLASS)
+    seats(b, x, -half + 0.35, half - 2.2, glass_low, glass_high)
     step = 1.45
     y = -half + 0.35 + step
     while y < half - 0.8:
@@ -136,11 +176,14 @@ def build_bus(length: float, height: float, coach: bool) -> Mesh:
                 Material.PLASTIC,
                 (0, d, 1.5),
             )
-    end_panel(b, half, 1, -x + 0.1, x - 0.1, 1.05 if not coach else 1.2, height - 0.55, Material.GLASS)
-    end_panel(b, half, 1, -0.02, 0.02, 1.05 if not coach else 1.2, height - 0.6, Material.PLASTIC, OFF_M * 1.5)
+    pane_low = 1.0 if not coach else 1.15
+    windscreen(b, half, 1, x - 0.1, pane_low, height - 0.55)
+    wipers(b, half, x - 0.1, pane_low)
+    end_panel(b, half, 1, -0.25, 0.25, pane_low - 0.22, pane_low - 0.12, Material.CHROME)
     end_panel(b, half, 1, -x + 0.25, x - 0.25, height - 0.5, height - 0.22, Material.PLASTIC)
+    end_panel(b, half, 1, -x + 0.45, x - 0.75, height - 0.43, height - 0.29, Material.DISPLAY, OFF_M * 1.6)
     end_panel(b, half, 1, -x + 0.12, x - 0.12, low, low + 0.15, Material.PLASTIC)
-    end_panel(b, -half, -1, -x + 0.2, x - 0.2, height - 1.35, height - 0.45, Material.GLASS)
+    windscreen(b, -half, -1, x - 0.2, height - 1.35, height - 0.45, 0.03)
     end_panel(b, -half, -1, -x + 0.2, x - 0.2, 0.75, 1.25, Material.PLASTIC)
     end_panel(b, -half, -1, -x + 0.12, x - 0.12, low, low + 0.15, Material.PLASTIC)
     front_lamps(b, x, half, 0.62)
@@ -161,8 +204,12 @@ def build_truck(length: float, height: float, tipper: bool) -> Mesh:
     cab_rear = half - 1.9
     cab_top = min(2.95, height - 0.05)
     rounded_box(b, x, half, cab_rear, 0.45, cab_top, 0.16, Material.PAINT, 0.25)
-    end_panel(b, half, 1, -x + 0.12, x - 0.12, 1.6, cab_top - 0.4, Material.GLASS)
+    windscreen(b, half, 1, x - 0.12, 1.6, cab_top - 0.4)
+    wipers(b, half, x - 0.12, 1.6)
+    end_panel(b, half, 1, -x + 0.05, x - 0.05, cab_top - 0.36, cab_top - 0.24, Material.PLASTIC, 0.10)
     end_panel(b, half, 1, -x + 0.3, x - 0.3, 0.95, 1.45, Material.PLASTIC)
+    for bar in (1.02, 1.14, 1.34):
+        end_panel(b, half, 1, -x + 0.34, x - 0.34, bar, bar + 0.03, Material.CHROME, OFF_M * 1.5)
     end_panel(b, half, 1, -x + 0.08, x - 0.08, 0.4, 0.62, Material.PLASTIC)
     end_panel(b, half, 1, -0.3, 0.3, 1.22, 1.3, Material.CHROME, 0.02)
     side_panel(b, x, half - 1.15, half - 0.22, 1.6, cab_top - 0.45, Material.GLASS)
@@ -241,7 +288,7 @@ def build_minibus(length: float, height: float) -> Mesh:
             (px, half - 1.1, 0.34),
         ]
         centre = (px, half - 0.8, 0.8)
-        for p, q in zip(pts, pts[1:], strict=False):
+        for p, q in itertools.pairwise(pts):
             normal = np.tile([sign, 0.0, 0.0], (3, 1))
             b.add(np.array([centre, p, q]), normal, np.array([[0, 1, 2]], np.int32), Material.PAINT)
         b.quad(

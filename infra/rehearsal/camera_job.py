@@ -79,7 +79,7 @@ def draw_camera(job: Job, tell: Callable[[int], None]) -> None:
     camera = replace(next(c for c in town.cameras if c.name == job.camera), fps=job.fps)
     folder = job.out / ".parts" / f"{camera.name}-{job.key[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
-    frames = int(round(job.seconds * job.fps))
+    frames = round(job.seconds * job.fps)
     gop = max(1, round(camera.gop_s * job.fps))
     step = max(gop, int(PART_S * job.fps) // gop * gop)
     run: CameraRun | None = None

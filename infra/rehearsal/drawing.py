@@ -10,10 +10,20 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def compose(
-    colour: F32, depth: F32, x0: int, y0: int, standing: F32, moving: F32, owners: NDArray[np.int16], number: int,
-    gain: F32, tone: NDArray[np.uint8], tone_scale: float, picture: NDArray[np.uint8],
+    colour: F32,
+    depth: F32,
+    x0: int,
+    y0: int,
+    standing: F32,
+    moving: F32,
+    owners: NDArray[np.int16],
+    number: int,
+    gain: F32,
+    tone: NDArray[np.uint8],
+    tone_scale: float,
+    picture: NDArray[np.uint8],
 ) -> int:
     """Blend a crop drawn at two samples per pixel into `picture` (BGR); returns the silhouette's sample count.
 
@@ -54,7 +64,7 @@ def compose(
     return full
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def seen_box(owners: NDArray[np.int16], number: int, x0: int, y0: int, x1: int, y1: int, out: NDArray[np.int32]) -> int:
     """Count the samples of `number` inside a region and write their box (x0, y0, x1, y1, exclusive) to `out`."""
     count = 0
@@ -69,7 +79,7 @@ def seen_box(owners: NDArray[np.int16], number: int, x0: int, y0: int, x1: int, 
     return count
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def silhouette_box(depth: F32, x0: int, y0: int, out: NDArray[np.int32]) -> int:
     """Box of everything drawn in a crop, in the picture's samples."""
     h, w = depth.shape
@@ -85,10 +95,22 @@ def silhouette_box(depth: F32, x0: int, y0: int, out: NDArray[np.int32]) -> int:
     return count
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def contact(
-    ground_xy: F32, x0: int, y0: int, x1: int, y1: int, cx: float, cy: float, sin_h: float, cos_h: float,
-    half_l: float, half_w: float, strength: float, reach: float, dark: F32,
+    ground_xy: F32,
+    x0: int,
+    y0: int,
+    x1: int,
+    y1: int,
+    cx: float,
+    cy: float,
+    sin_h: float,
+    cos_h: float,
+    half_l: float,
+    half_w: float,
+    strength: float,
+    reach: float,
+    dark: F32,
 ) -> None:
     """Darken the ground under and close around a body: where little sky is seen. Multiplies into `dark`."""
     for y in range(y0, y1):
@@ -106,10 +128,20 @@ def contact(
             dark[y, x] *= 1.0 - strength * t * t * (3 - 2 * t)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def beam(
-    ground_xy: F32, x0: int, y0: int, x1: int, y1: int, cx: float, cy: float, sin_h: float, cos_h: float,
-    half_l: float, strength: float, light: F32,
+    ground_xy: F32,
+    x0: int,
+    y0: int,
+    x1: int,
+    y1: int,
+    cx: float,
+    cy: float,
+    sin_h: float,
+    cos_h: float,
+    half_l: float,
+    strength: float,
+    light: F32,
 ) -> None:
     """Dipped headlamps on the road ahead and a little red behind; adds RGB irradiance into `light` (h, w, 3)."""
     for y in range(y0, y1):
@@ -137,11 +169,27 @@ def beam(
                     light[y, x, 2] += value * 0.04
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def relight(
-    x0: int, y0: int, x1: int, y1: int, linear: F32, direct: F32, base: F32, shade: F32, dark: F32, light: F32, use_light: bool,
-    still_shade: F32, still_dark: F32, owners: NDArray[np.int16],
-    gain: F32, tone: NDArray[np.uint8], tone_scale: float, original: NDArray[np.uint8], picture: NDArray[np.uint8],
+    x0: int,
+    y0: int,
+    x1: int,
+    y1: int,
+    linear: F32,
+    direct: F32,
+    base: F32,
+    shade: F32,
+    dark: F32,
+    light: F32,
+    use_light: bool,
+    still_shade: F32,
+    still_dark: F32,
+    owners: NDArray[np.int16],
+    gain: F32,
+    tone: NDArray[np.uint8],
+    tone_scale: float,
+    original: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
 ) -> None:
     """Redraw ground pixels of a region with shadow (`shade` 0..1), contact darkness and added light.
 
@@ -179,9 +227,20 @@ def relight(
                 picture[y, x, 2 - c] = 0 if v < 0 else (255 if v > 255 else v)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def mirror(colour: F32, depth: F32, x0: int, y0: int, gloss: F32, standing: F32, gain: F32, tone: NDArray[np.uint8],
-           tone_scale: float, picture: NDArray[np.uint8], blur: int) -> None:
+@njit(cache=True, fastmath=True)
+def mirror(
+    colour: F32,
+    depth: F32,
+    x0: int,
+    y0: int,
+    gloss: F32,
+    standing: F32,
+    gain: F32,
+    tone: NDArray[np.uint8],
+    tone_scale: float,
+    picture: NDArray[np.uint8],
+    blur: int,
+) -> None:
     """Blend a body drawn upside down under the road into the wet ground it would be mirrored in."""
     h, w = depth.shape
     last = tone.shape[0] - 1
@@ -213,8 +272,10 @@ def mirror(colour: F32, depth: F32, x0: int, y0: int, gloss: F32, standing: F32,
                 picture[Y, X, 2] = int(picture[Y, X, 2] * (1 - a) + vr * a)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
-def glare(picture: NDArray[np.uint8], cx: float, cy: float, radius: float, red: float, green: float, blue: float) -> None:
+@njit(cache=True, fastmath=True)
+def glare(
+    picture: NDArray[np.uint8], cx: float, cy: float, radius: float, red: float, green: float, blue: float
+) -> None:
     """Add the halo of a lamp (levels 0..255 at its middle), with a wide faint skirt."""
     h, w = picture.shape[:2]
     r = int(radius * 4) + 1

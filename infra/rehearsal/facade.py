@@ -12,6 +12,11 @@ _SHUTTERS = ((92, 112, 124), (120, 60, 52), (74, 96, 78), (206, 204, 196), (70, 
 _AWNINGS = ((150, 42, 38), (38, 70, 110), (44, 92, 66), (196, 160, 64), (70, 66, 72), (178, 96, 50))
 
 
+def _scaled(rgb: tuple[int, int, int], factor: float) -> tuple[float, float, float]:
+    """A colour made lighter or darker."""
+    return min(255.0, rgb[0] * factor), min(255.0, rgb[1] * factor), min(255.0, rgb[2] * factor)
+
+
 def facade(
     width_m: float, height_m: float, wall: tuple[int, int, int], rng: np.random.Generator, shop: bool
 ) -> NDArray[np.uint8]:
@@ -32,7 +37,7 @@ def facade(
         img[max(0, c) : max(0, d), max(0, a) : max(0, b), :3] = rgb
         img[max(0, c) : max(0, d), max(0, a) : max(0, b), 3] = shine * 255
 
-    box(0, 0, width_m, 0.45, tuple(0.72 * c for c in wall))  # type: ignore[arg-type]
+    box(0, 0, width_m, 0.45, _scaled(wall, 0.72))
     shutter = _SHUTTERS[int(rng.integers(len(_SHUTTERS)))]
     has_shutters = rng.uniform() < 0.55
     storey = 2.9
@@ -49,9 +54,7 @@ def facade(
             for side in (-1, 1):
                 s0 = cx + side * ww / 2 - (0.42 if side < 0 else 0)
                 box(s0 - 0.02 * side, z0, s0 + 0.42, z0 + hh, shutter)
-        box(
-            cx - ww / 2 - 0.09, z0 - 0.10, cx + ww / 2 + 0.09, z0 + hh + 0.10, tuple(min(255.0, 1.08 * c) for c in wall)
-        )  # type: ignore[arg-type]
+        box(cx - ww / 2 - 0.09, z0 - 0.10, cx + ww / 2 + 0.09, z0 + hh + 0.10, _scaled(wall, 1.08))
         box(cx - ww / 2, z0, cx + ww / 2, z0 + hh, frame)
         tone = float(rng.uniform(26, 62))
         glass = (tone * 0.9, tone, tone * 1.12)
@@ -62,7 +65,7 @@ def facade(
             box(a, z0 + hh * 0.62 + m, a + ww / 2 - 1.5 * m, z0 + hh - m, glass, lit)
         if rng.uniform() < 0.4 and not lit:
             box(cx - ww / 2 + m, z0 + m, cx - ww / 2 + 0.3, z0 + hh - m, (150, 146, 140))
-        box(cx - ww / 2 - 0.12, z0 - 0.16, cx + ww / 2 + 0.12, z0 - 0.06, tuple(0.8 * c for c in wall))  # type: ignore[arg-type]
+        box(cx - ww / 2 - 0.12, z0 - 0.16, cx + ww / 2 + 0.12, z0 - 0.06, _scaled(wall, 0.8))
 
     for level in range(levels):
         base = level * storey
@@ -70,7 +73,7 @@ def facade(
             break
         if level == 0 and shop:
             awning = _AWNINGS[int(rng.integers(len(_AWNINGS)))]
-            box(0.25, 0.0, width_m - 0.25, 2.75, tuple(0.62 * c for c in awning))  # type: ignore[arg-type]
+            box(0.25, 0.0, width_m - 0.25, 2.75, _scaled(awning, 0.62))
             panes = max(1, int(width_m / 2.2))
             for k in range(panes):
                 a = 0.4 + k * (width_m - 0.8) / panes
@@ -90,11 +93,11 @@ def facade(
         for k in range(bays):
             cx = (k + 0.5) * bay
             if k == door_bay:
-                box(cx - 0.62, 0, cx + 0.62, 2.45, tuple(0.85 * c for c in wall))  # type: ignore[arg-type]
+                box(cx - 0.62, 0, cx + 0.62, 2.45, _scaled(wall, 0.85))
                 box(cx - 0.5, 0, cx + 0.5, 2.2, shutter if rng.uniform() < 0.6 else (86, 58, 40))
             else:
                 window(cx, base + (0.95 if level else 0.9), min(1.05, bay * 0.45), 1.35)
-    box(0, height_m - 0.22, width_m, height_m - 0.06, tuple(min(255.0, 1.1 * c) for c in wall))  # type: ignore[arg-type]
+    box(0, height_m - 0.22, width_m, height_m - 0.06, _scaled(wall, 1.1))
     rng_pipe = rng.uniform()
     if rng_pipe < 0.7:
         box(0.1, 0, 0.2, height_m, (120, 120, 118))

@@ -33,20 +33,35 @@ def _noise_tiles(seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(7, 256, 256)).astype(np.float32)
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def _noise(tiles: NDArray[np.float32], which: int, x: float, y: float) -> float:
     """Noise at a place given in cells, straight between the tile's points."""
     fx, fy = np.floor(x), np.floor(y)
     ax, ay = x - fx, y - fy
     i, j = int(fx) & 255, int(fy) & 255
     k, m = (i + 1) & 255, (j + 1) & 255
-    return (tiles[which, j, i] * (1 - ax) + tiles[which, j, k] * ax) * (1 - ay) + (tiles[which, m, i] * (1 - ax) + tiles[which, m, k] * ax) * ay
+    value: float = (tiles[which, j, i] * (1 - ax) + tiles[which, j, k] * ax) * (1 - ay) + (
+        tiles[which, m, i] * (1 - ax) + tiles[which, m, k] * ax
+    ) * ay
+    return value
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def paint_ground(
-    x0: float, y1: float, step: float, tiles: NDArray[np.float32], walk: Mask, kerb: Mask, hard: Mask, parking: Mask, cycle: Mask,
-    patch: Mask, track: Mask, gutter: Mask, marks: Mask, out: Mask,
+    x0: float,
+    y1: float,
+    step: float,
+    tiles: NDArray[np.float32],
+    walk: Mask,
+    kerb: Mask,
+    hard: Mask,
+    parking: Mask,
+    cycle: Mask,
+    patch: Mask,
+    track: Mask,
+    gutter: Mask,
+    marks: Mask,
+    out: Mask,
 ) -> None:
     """Colour every pixel of a plate from its masks (0..255) and noise; `out` (h, w, 3) sRGB."""
     h, w = walk.shape
@@ -69,28 +84,48 @@ def paint_ground(
                 if a > 0:
                     slab = 14.0 if close and (x % 0.8 < 0.025 or y % 0.8 < 0.025) else 0.0
                     g = wide * 4 + mid * 4 + fine * 4 - slab
-                    c[0], c[1], c[2] = c[0] * (1 - a) + (140 + g) * a, c[1] * (1 - a) + (136 + g) * a, c[2] * (1 - a) + (130 + g) * a
+                    c[0], c[1], c[2] = (
+                        c[0] * (1 - a) + (140 + g) * a,
+                        c[1] * (1 - a) + (136 + g) * a,
+                        c[2] * (1 - a) + (130 + g) * a,
+                    )
                 a = kerb[row, col] / 255.0
                 if a > 0:
                     g = mid * 5 + fine * 4
-                    c[0], c[1], c[2] = c[0] * (1 - a) + (164 + g) * a, c[1] * (1 - a) + (162 + g) * a, c[2] * (1 - a) + (156 + g) * a
+                    c[0], c[1], c[2] = (
+                        c[0] * (1 - a) + (164 + g) * a,
+                        c[1] * (1 - a) + (162 + g) * a,
+                        c[2] * (1 - a) + (156 + g) * a,
+                    )
             worn = 0.0
             if is_hard > 0:
                 worn = _noise(tiles, 4, x / 2.2, y / 2.2)
                 g = 92 + wide * 3.0 + worn * 2.5 + mid * 2.0 + fine * 5.0 - 7.0 * parking[row, col] / 255.0
                 r, gr, b = g, g, g + 2
                 a = 0.6 * cycle[row, col] / 255.0
-                r, gr, b = r * (1 - a) + (112 + fine * 4) * a, gr * (1 - a) + (92 + fine * 4) * a, b * (1 - a) + (84 + fine * 4) * a
+                r, gr, b = (
+                    r * (1 - a) + (112 + fine * 4) * a,
+                    gr * (1 - a) + (92 + fine * 4) * a,
+                    b * (1 - a) + (84 + fine * 4) * a,
+                )
                 dark = 17.0 * patch[row, col] / 255.0
                 r, gr, b = r - dark, gr - dark, b - dark
                 a = 0.40 * track[row, col] / 255.0
                 g = 80 + mid * 2 + fine * 4
                 r, gr, b = r * (1 - a) + g * a, gr * (1 - a) + g * a, b * (1 - a) + (g + 2) * a
                 a = 0.6 * gutter[row, col] / 255.0
-                r, gr, b = r * (1 - a) + (82 + fine * 6) * a, gr * (1 - a) + (80 + fine * 6) * a, b * (1 - a) + (76 + fine * 6) * a
+                r, gr, b = (
+                    r * (1 - a) + (82 + fine * 6) * a,
+                    gr * (1 - a) + (80 + fine * 6) * a,
+                    b * (1 - a) + (76 + fine * 6) * a,
+                )
                 if close and wide > 0.2 and abs(_noise(tiles, 5, (x + mid * 0.2) / 3.1, (y + mid * 0.2) / 3.1)) < 0.012:
                     r, gr, b = r * 0.5 + 28, gr * 0.5 + 28, b * 0.5 + 29
-                c[0], c[1], c[2] = c[0] * (1 - is_hard) + r * is_hard, c[1] * (1 - is_hard) + gr * is_hard, c[2] * (1 - is_hard) + b * is_hard
+                c[0], c[1], c[2] = (
+                    c[0] * (1 - is_hard) + r * is_hard,
+                    c[1] * (1 - is_hard) + gr * is_hard,
+                    c[2] * (1 - is_hard) + b * is_hard,
+                )
             a = marks[row, col] / 255.0
             if a > 0:
                 a *= min(0.97, max(0.25, 0.84 + 0.10 * worn + 0.10 * mid + 0.08 * fine))
@@ -142,10 +177,10 @@ def draw_ground(ground: Ground, rect: tuple[float, float, float, float], metres_
     for a, b in ground.stop_lines:
         fill(marks, _bar(a, b, 0.4))
     hard = np.maximum(np.maximum(road, cycle), parking)
-    kerb_px = max(1, int(round(0.18 / metres_per_px)))
+    kerb_px = max(1, round(0.18 / metres_per_px))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * kerb_px + 1, 2 * kerb_px + 1))
     kerb = cv2.subtract(cv2.dilate(hard, kernel), hard)
-    gutter_px = max(1, int(round(0.25 / metres_per_px)))
+    gutter_px = max(1, round(0.25 / metres_per_px))
     inner = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * gutter_px + 1, 2 * gutter_px + 1))
     gutter = cv2.subtract(hard, cv2.erode(hard, inner))
 
@@ -158,7 +193,9 @@ def draw_ground(ground: Ground, rect: tuple[float, float, float, float], metres_
     track = cv2.GaussianBlur(track, (0, 0), max(0.6, 0.16 / metres_per_px))
     patch = _patches(ground, px, (h, w), seed)
     rgb = np.empty((h, w, 3), np.uint8)
-    paint_ground(x0, y1, metres_per_px, _noise_tiles(seed), walk, kerb, hard, parking, cycle, patch, track, gutter, marks, rgb)
+    paint_ground(
+        x0, y1, metres_per_px, _noise_tiles(seed), walk, kerb, hard, parking, cycle, patch, track, gutter, marks, rgb
+    )
     for x, y, r in _manholes(ground, seed):
         cx, cy = px(((x, y),))[0]
         radius = int(r / metres_per_px * (1 << _SHIFT))

@@ -60,7 +60,13 @@ def sensor_of(camera: Camera, light: Light, radiance: F32) -> Sensor:
         rng = np.random.default_rng(int(camera.at[0] * 1000) & 0xFFFF)
         spots = np.zeros((h, w), np.float32)
         for _ in range(int(14 * camera.dirt) + 3):
-            cv2.circle(spots, (int(rng.integers(w)), int(rng.integers(h))), int(rng.uniform(0.004, 0.02) * w), float(rng.uniform(0.3, 1)), -1)
+            cv2.circle(
+                spots,
+                (int(rng.integers(w)), int(rng.integers(h))),
+                int(rng.uniform(0.004, 0.02) * w),
+                float(rng.uniform(0.3, 1)),
+                -1,
+            )
         spots = cv2.GaussianBlur(spots, (0, 0), w * 0.007)
         shade = shade * (1.0 - 0.35 * camera.dirt * np.clip(spots, 0, 1))
     full = shade[..., None] * (gain * white_balance(camera.white_balance_k))[None, None]
@@ -71,7 +77,8 @@ def soften(picture: NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
     """The lens's own softness on a finished picture."""
     if camera.blur_px < 0.3:
         return picture
-    return cv2.GaussianBlur(picture, (0, 0), camera.blur_px)
+    soft: NDArray[np.uint8] = cv2.GaussianBlur(picture, (0, 0), camera.blur_px)
+    return soft
 
 
 def noise_bank(camera: Camera, light: Light, seed: int) -> NDArray[np.int8]:
@@ -82,7 +89,9 @@ def noise_bank(camera: Camera, light: Light, seed: int) -> NDArray[np.int8]:
     bank = np.empty((NOISE_FRAMES, h, w), np.int8)
     for k in range(NOISE_FRAMES):
         grain = rng.standard_normal((h, w), dtype=np.float32)
-        coarse = cv2.resize(rng.standard_normal((h // 2, w // 2), dtype=np.float32), (w, h), interpolation=cv2.INTER_LINEAR)
+        coarse = cv2.resize(
+            rng.standard_normal((h // 2, w // 2), dtype=np.float32), (w, h), interpolation=cv2.INTER_LINEAR
+        )
         field = (grain * 0.8 + coarse * 0.7) * sigma
         if light.rain > 0:
             field += _streaks(h, w, light.rain, rng)
@@ -99,10 +108,11 @@ def _streaks(h: int, w: int, rain: float, rng: np.random.Generator) -> F32:
         length = int((10 + 34 * near) * h / 720)
         lean = int(length * 0.12)
         cv2.line(canvas, (x, y), (x + lean, y + length), 9.0 + 13.0 * near, 1, cv2.LINE_AA)
-    return cv2.GaussianBlur(canvas, (0, 0), 0.7)
+    soft: F32 = cv2.GaussianBlur(canvas, (0, 0), 0.7)
+    return soft
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _add(levels: NDArray[np.uint8], grain: NDArray[np.int8], halves: int) -> None:
     for i in range(levels.size):
         v = np.int32(levels[i])

@@ -45,6 +45,8 @@ class Material(IntEnum):
     HAIR = 22
     FABRIC = 23
     BRAKELAMP = 24
+    SEAT = 25
+    DISPLAY = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,11 @@ class Builder:
         du = np.gradient(grid, axis=0) if rows > 1 else np.zeros_like(grid)
         dv = np.gradient(grid, axis=1) if cols > 1 else np.zeros_like(grid)
         n = np.cross(du, dv)
-        n /= np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-9)
+        size = np.linalg.norm(n, axis=-1, keepdims=True)
+        n /= np.maximum(size, 1e-9)
+        if (size < 1e-9).any():  # where a row has shrunk to a point, the patch's own direction
+            mean = n.sum((0, 1))
+            n = np.where(size < 1e-9, mean / max(float(np.linalg.norm(mean)), 1e-9), n)
         centre = np.array(away_from if away_from is not None else (0.0, 0.0, 0.6))
         out = ((grid - centre) * n).sum(-1)
         if out.sum() < 0:

@@ -84,6 +84,8 @@ def looks_of(vehicle: Vehicle) -> F32:
     put(Material.DENT, paint * 0.55, 0.02, 20.0)
     put(Material.DIRT, paint * 0.35 + np.array([0.075, 0.060, 0.042], np.float32), 0.005, 4.0)
     put(Material.HAIR, pick(_HAIR), 0.01, 8.0)
+    put(Material.SEAT, (0.055, 0.06, 0.075), 0.06, 120.0)
+    put(Material.DISPLAY, (0.55, 0.28, 0.04), 0.03, 40.0)
     put(Material.FABRIC, (0.018, 0.018, 0.022), 0.0, 3.0)
     return t
 
@@ -109,7 +111,7 @@ def glow_of(signals: int, light: Light, time_s: float) -> F32:
     return g
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def shade(
     points: F32,
     normals: F32,

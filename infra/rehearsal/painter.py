@@ -188,8 +188,20 @@ class Painter:
             if silhouette_box(depth, x0, y0, box) == 0:
                 continue
             number = first + len(drawn)
-            area = compose(colour, depth, x0, y0, self.back.depth, self.moving, self.owners, number, self.back.sensor.gain,
-                           self.back.sensor.tone, TONE_SCALE, picture)
+            area = compose(
+                colour,
+                depth,
+                x0,
+                y0,
+                self.back.depth,
+                self.moving,
+                self.owners,
+                number,
+                self.back.sensor.gain,
+                self.back.sensor.tone,
+                TONE_SCALE,
+                picture,
+            )
             drawn.append(_Drawn(body, number, area, (int(box[0]), int(box[1]), int(box[2]), int(box[3]))))
         return drawn
 
@@ -198,7 +210,11 @@ class Painter:
         v = t.vehicle
         dx, dy = t.x - float(self.eye[0]), t.y - float(self.eye[1])
         radius = v.length_m * 0.6 + 1.5
-        ahead = dx * float(self.view.axes[2, 0]) + dy * float(self.view.axes[2, 1]) + (0.8 - float(self.eye[2])) * float(self.view.axes[2, 2])
+        ahead = (
+            dx * float(self.view.axes[2, 0])
+            + dy * float(self.view.axes[2, 1])
+            + (0.8 - float(self.eye[2])) * float(self.view.axes[2, 2])
+        )
         if ahead < -radius or ahead > FAR_M:
             return None
         aside = abs(dx * float(self.view.axes[0, 0]) + dy * float(self.view.axes[0, 1]))
@@ -251,13 +267,27 @@ class Painter:
         rgb = np.empty_like(body.points)
         signals = t.signals if t.vehicle.kind in (*_LAMPED, "bicycle") else PARKED
         lamps = self._lamps_for(t)
-        shade(body.points, body.normals, body.mesh.materials, looks, glow_of(signals, self.light, time_s), self.eye, self.light.sun,
-              self.light.sun_rgb * np.float32(self._sun_at(t)), self.light.zenith_rgb, self.light.horizon_rgb, self.light.ground_rgb,
-              lamps, rgb)
+        shade(
+            body.points,
+            body.normals,
+            body.mesh.materials,
+            looks,
+            glow_of(signals, self.light, time_s),
+            self.eye,
+            self.light.sun,
+            self.light.sun_rgb * np.float32(self._sun_at(t)),
+            self.light.zenith_rgb,
+            self.light.horizon_rgb,
+            self.light.ground_rgb,
+            lamps,
+            rgb,
+        )
         veil = np.float32(1.0 - math.exp(-self.light.haze_per_m * body.distance))
         rgb += (self.light.horizon_rgb * np.float32(0.9) - rgb) * veil
         if mirrored:
-            draw_colours(body.x, body.y, body.iz, rgb, np.ascontiguousarray(body.mesh.faces[:, ::-1]), x0, y0, colour, depth)
+            draw_colours(
+                body.x, body.y, body.iz, rgb, np.ascontiguousarray(body.mesh.faces[:, ::-1]), x0, y0, colour, depth
+            )
         else:
             draw_colours(body.x, body.y, body.iz, rgb, body.mesh.faces, x0, y0, colour, depth)
         return colour, depth
@@ -286,22 +316,61 @@ class Painter:
             half_l, half_w = v.length_m / 2 * (0.8 if thin else 0.97), v.width_m / 2 * (0.5 if thin else 0.97)
             region = self._ground_region(t, half_l + 0.9, half_l + 0.9, half_w + 0.9)
             if region is not None:
-                contact(self.back.ground_xy, *region, t.x, t.y, sin_h, cos_h, half_l, half_w, 0.45 if thin else 0.78, 0.55, self.dark)
+                contact(
+                    self.back.ground_xy,
+                    *region,
+                    t.x,
+                    t.y,
+                    sin_h,
+                    cos_h,
+                    half_l,
+                    half_w,
+                    0.45 if thin else 0.78,
+                    0.55,
+                    self.dark,
+                )
                 regions.append(region)
             if self.light.headlamps > 0.02 and v.kind in _LAMPED and not t.signals & PARKED:
                 region = self._ground_region(t, half_l + 30.0, half_l + 5.0, 6.0)
                 if region is not None:
-                    beam(self.back.ground_xy, *region, t.x, t.y, sin_h, cos_h, half_l, 0.75 * self.light.headlamps, self.added)
+                    beam(
+                        self.back.ground_xy,
+                        *region,
+                        t.x,
+                        t.y,
+                        sin_h,
+                        cos_h,
+                        half_l,
+                        0.75 * self.light.headlamps,
+                        self.added,
+                    )
                     regions.append(region)
             if sunny and self._sun_at(t) > 0.02 and (region := self._shadow(t)) is not None:
                 regions.append(region)
         return regions
 
-    def _relight(self, regions: list[tuple[int, int, int, int]], original: NDArray[np.uint8], picture: NDArray[np.uint8]) -> None:
+    def _relight(
+        self, regions: list[tuple[int, int, int, int]], original: NDArray[np.uint8], picture: NDArray[np.uint8]
+    ) -> None:
         for region in regions:
-            relight(*region, self.back.linear, self.back.direct, self.back.base, self.shade, self.dark, self.added,
-                    self.light.headlamps > 0.02, self.still_shade, self.still_dark, self.owners, self.back.sensor.gain,
-                    self.back.sensor.tone, TONE_SCALE, original, picture)
+            relight(
+                *region,
+                self.back.linear,
+                self.back.direct,
+                self.back.base,
+                self.shade,
+                self.dark,
+                self.added,
+                self.light.headlamps > 0.02,
+                self.still_shade,
+                self.still_dark,
+                self.owners,
+                self.back.sensor.gain,
+                self.back.sensor.tone,
+                TONE_SCALE,
+                original,
+                picture,
+            )
 
     def _ground_region(self, t: Placed, ahead: float, behind: float, aside: float) -> tuple[int, int, int, int] | None:
         """Pixels (x0, y0, x1, y1) that hold a rectangle of ground around a body."""
@@ -324,9 +393,16 @@ class Painter:
         dx, dy = t.x - float(self.eye[0]), t.y - float(self.eye[1])
         reach = t.vehicle.height_m * float(math.hypot(sun[0], sun[1]) / max(float(sun[2]), 0.05)) + t.vehicle.length_m
         ahead = dx * float(self.view.axes[2, 0]) + dy * float(self.view.axes[2, 1])
-        if ahead < -reach or abs(dx * float(self.view.axes[0, 0]) + dy * float(self.view.axes[0, 1])) > max(ahead, 1.0) * 1.6 + reach:
+        if (
+            ahead < -reach
+            or abs(dx * float(self.view.axes[0, 0]) + dy * float(self.view.axes[0, 1])) > max(ahead, 1.0) * 1.6 + reach
+        ):
             return None
-        pose = int(t.travelled_m / 1.45 * WALK_POSES) % WALK_POSES if t.vehicle.kind == "pedestrian" and t.speed_mps > 0.15 else 0
+        pose = (
+            int(t.travelled_m / 1.45 * WALK_POSES) % WALK_POSES
+            if t.vehicle.kind == "pedestrian" and t.speed_mps > 0.15
+            else 0
+        )
         mesh = body_mesh(t.vehicle.body, t.vehicle.marks, t.vehicle.mark_seed, pose)
         p = mesh.points @ _turn(t.heading_deg)
         flat = np.empty(p.shape, np.float64)
@@ -337,8 +413,14 @@ class Painter:
         ok = iz > 0
         if not ok.any():
             return None
-        crop = _even(float(x[ok].min()) - 6, float(y[ok].min()) - 6, float(x[ok].max()) + 6, float(y[ok].max()) + 6, self.w * SAMPLES,
-                     self.h * SAMPLES)
+        crop = _even(
+            float(x[ok].min()) - 6,
+            float(y[ok].min()) - 6,
+            float(x[ok].max()) + 6,
+            float(y[ok].max()) + 6,
+            self.w * SAMPLES,
+            self.h * SAMPLES,
+        )
         x0, y0, x1, y1 = crop
         if x1 - x0 < 2 or y1 - y0 < 2:
             return None
@@ -360,13 +442,26 @@ class Painter:
         ok = iz > 0
         if not ok.all():
             return
-        crop = _even(float(x.min()), float(y.min()), float(x.max()), float(y.max()) + 24, self.w * SAMPLES, self.h * SAMPLES)
+        crop = _even(
+            float(x.min()), float(y.min()), float(x.max()), float(y.max()) + 24, self.w * SAMPLES, self.h * SAMPLES
+        )
         if crop[2] - crop[0] < 2 or crop[3] - crop[1] < 2:
             return
         below = _Body(body.placed, body.mesh, body.points, body.normals, body.distance, crop, x, y, iz, body.whole)
         colour, depth = self._shaded(below, time_s, mirrored=True)
-        mirror(colour, depth, crop[0], crop[1], self.back.gloss, self.back.depth, self.back.sensor.gain, self.back.sensor.tone,
-               TONE_SCALE, picture, 2)
+        mirror(
+            colour,
+            depth,
+            crop[0],
+            crop[1],
+            self.back.gloss,
+            self.back.depth,
+            self.back.sensor.gain,
+            self.back.sensor.tone,
+            TONE_SCALE,
+            picture,
+            2,
+        )
 
     def _seen(self, drawn: _Drawn) -> Seen | None:
         """Truth of one drawn body, None where nothing of it shows."""
@@ -412,7 +507,9 @@ class Painter:
             for material, rgb, size in wanted:
                 self._lamp_halo(body, material, rgb, size * strength, picture)
 
-    def _lamp_halo(self, body: _Body, material: int, rgb: tuple[float, float, float], size: float, picture: NDArray[np.uint8]) -> None:
+    def _lamp_halo(
+        self, body: _Body, material: int, rgb: tuple[float, float, float], size: float, picture: NDArray[np.uint8]
+    ) -> None:
         chosen = np.flatnonzero(body.mesh.materials == material)
         if not len(chosen):
             return
@@ -449,8 +546,8 @@ def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
 
 def _even(lo_x: float, lo_y: float, hi_x: float, hi_y: float, width: int, height: int) -> tuple[int, int, int, int]:
     """A crop around a box, clipped to the picture, with even corners."""
-    x0, y0 = max(0, int(math.floor(lo_x)) - 2) & ~1, max(0, int(math.floor(lo_y)) - 2) & ~1
-    x1, y1 = min(width, (int(math.ceil(hi_x)) + 3) & ~1), min(height, (int(math.ceil(hi_y)) + 3) & ~1)
+    x0, y0 = max(0, math.floor(lo_x) - 2) & ~1, max(0, math.floor(lo_y) - 2) & ~1
+    x1, y1 = min(width, (math.ceil(hi_x) + 3) & ~1), min(height, (math.ceil(hi_y) + 3) & ~1)
     return x0, y0, x1, y1
 
 

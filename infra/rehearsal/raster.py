@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 F32 = NDArray[np.float32]
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def draw_ids(sx: F32, sy: F32, iz: F32, faces: NDArray[np.int32], ids: NDArray[np.int32], depth: F32) -> None:
     """Rasterise faces (m, 3) by depth; writes the face number into `ids` and 1/depth into `depth`."""
     height, width = depth.shape
@@ -46,7 +46,7 @@ def draw_ids(sx: F32, sy: F32, iz: F32, faces: NDArray[np.int32], ids: NDArray[n
                     ids[y, x] = f
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def draw_colours(
     sx: F32,
     sy: F32,
@@ -92,7 +92,7 @@ def draw_colours(
                     colour[y, x, 2] = wa * rgb[a, 2] + wb * rgb[b, 2] + wc * rgb[c, 2]
 
 
-@njit(cache=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, fastmath=True)
 def draw_mask(
     sx: F32, sy: F32, ok: NDArray[np.bool_], faces: NDArray[np.int32], x0: int, y0: int, mask: NDArray[np.uint8]
 ) -> None:

@@ -46,7 +46,8 @@ def code_version() -> str:
     """Digest of the renderer's own sources: pictures of other code are not taken for ours."""
     here = Path(__file__).parent
     names = (
-        "bake.py", "bake_shading.py", "bodies.py", "bodies_cars.py", "bodies_heavy.py", "bodies_people.py", "camera_job.py",
+        "bake.py", "bake_shading.py", "bodies.py", "bodies_cars.py", "bodies_heavy.py", "bodies_people.py",
+        "camera_job.py",
         "drawing.py", "encode.py", "facade.py", "ground.py", "lens.py", "light.py", "mesh.py", "paint.py", "painter.py",
         "raster.py", "scene.py", "view.py", "world.py",
     )  # fmt: skip
@@ -58,7 +59,9 @@ def code_version() -> str:
 
 def camera_key(town: Town, camera: Camera, fps: int, seconds: float) -> str:
     """What a camera's video depends on."""
-    text = "|".join([town.digest, str(town.seed), code_version(), repr(camera), repr(town.weather), str(fps), f"{seconds:.3f}"])
+    text = "|".join(
+        [town.digest, str(town.seed), code_version(), repr(camera), repr(town.weather), str(fps), f"{seconds:.3f}"]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -116,8 +119,8 @@ def render_traffic(
         _whole(town_file, pickle.dumps((town, traffic), protocol=5))
         jobs = [Job(out, town_file, c.name, rates[c.name], seconds, keys[c.name]) for c in chosen]
         todo = [job for job in jobs if not is_done(out, job)]
-        total = sum(int(round(job.seconds * job.fps)) for job in jobs)
-        done = {job.camera: int(round(job.seconds * job.fps)) for job in jobs if job not in todo}
+        total = sum(round(job.seconds * job.fps) for job in jobs)
+        done = {job.camera: round(job.seconds * job.fps) for job in jobs if job not in todo}
         _run(todo, workers, total, done, progress)
         finish_truth(out, town, traffic, tuple(c.name for c in chosen))
         _whole(out / "town.json", _description(town, chosen, rates, seconds, keys).encode())
@@ -136,7 +139,11 @@ def is_done(out: Path, job: Job) -> bool:
         said = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return said.get("key") == job.key and (out / job.camera / "video.mp4").exists() and (out / "truth" / "boxes" / f"{job.camera}.parquet").exists()
+    return (
+        said.get("key") == job.key
+        and (out / job.camera / "video.mp4").exists()
+        and (out / "truth" / "boxes" / f"{job.camera}.parquet").exists()
+    )
 
 
 def _chosen(town: Town, names: tuple[str, ...] | None) -> tuple[Camera, ...]:
@@ -156,12 +163,17 @@ def _check_space(out: Path, cameras: tuple[Camera, ...], seconds: float) -> None
     need = int((sum(c.bitrate_kbps for c in cameras) + biggest) * 125 * seconds * 1.2) + 64_000_000
     free = shutil.disk_usage(out).free
     if free < need:
-        raise RenderError(f"{out}: {need // 1_000_000} MB are needed and {free // 1_000_000} MB are free; free some space or choose another folder")
+        raise RenderError(
+            f"{out}: {need // 1_000_000} MB are needed and {free // 1_000_000} MB are free; "
+            "free some space or choose another folder"
+        )
 
 
 def _plain(error: OSError, out: Path) -> RenderError:
     if error.errno == errno.ENOSPC:
-        return RenderError(f"{out}: the disk is full; free some space and run the same command again, it goes on where it stopped")
+        return RenderError(
+            f"{out}: the disk is full; free some space and run the same command again, it goes on where it stopped"
+        )
     return RenderError(f"{out}: {error}; mend that and run the same command again, it goes on where it stopped")
 
 
@@ -234,15 +246,20 @@ def _worker(job: Job, news: Any) -> None:
         raise _plain(error, job.out) from error
 
 
-def _description(town: Town, cameras: tuple[Camera, ...], rates: dict[str, int], seconds: float, keys: dict[str, str]) -> str:
+def _description(
+    town: Town, cameras: tuple[Camera, ...], rates: dict[str, int], seconds: float, keys: dict[str, str]
+) -> str:
     """The text of `town.json`."""
     rows = []
     for c in cameras:
         row = asdict(c)
-        row.update(fps=rates[c.name], file=f"{c.name}/video.mp4", key=keys[c.name], frames=int(round(seconds * rates[c.name])))
+        row.update(
+            fps=rates[c.name], file=f"{c.name}/video.mp4", key=keys[c.name], frames=round(seconds * rates[c.name])
+        )
         rows.append(row)
     text = {
         "name": town.name, "family": town.family, "seed": town.seed, "digest": town.digest, "code": code_version(),
-        "start_utc": town.start_utc, "seconds": seconds, "weather": asdict(town.weather), "cameras": rows, "notes": town.notes,
+        "start_utc": town.start_utc, "seconds": seconds, "weather": asdict(town.weather), "cameras": rows,
+        "notes": town.notes,
     }  # fmt: skip
     return json.dumps(text, indent=2, ensure_ascii=False) + "\n"

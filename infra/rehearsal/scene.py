@@ -51,8 +51,17 @@ class _Maker:
     lamps: list[tuple[float, ...]] = field(default_factory=list)
     count: int = 0
 
-    def put(self, points: NDArray[np.float64], faces: NDArray[np.int32], albedo: F32, shine: float = 0.0, texture: int = -1,
-            origin: tuple[float, ...] = (0, 0, 0), axis: tuple[float, ...] = (1, 0, 0), normals: NDArray[np.float64] | None = None) -> None:
+    def put(
+        self,
+        points: NDArray[np.float64],
+        faces: NDArray[np.int32],
+        albedo: F32,
+        shine: float = 0.0,
+        texture: int = -1,
+        origin: tuple[float, ...] = (0, 0, 0),
+        axis: tuple[float, ...] = (1, 0, 0),
+        normals: NDArray[np.float64] | None = None,
+    ) -> None:
         """Append triangles of one look (`albedo` (3,) or one per face)."""
         p = points.astype(np.float32)
         n = np.cross(p[faces[:, 1]] - p[faces[:, 0]], p[faces[:, 2]] - p[faces[:, 0]]) if normals is None else normals
@@ -60,18 +69,28 @@ class _Maker:
         m = len(faces)
         self.points.append(p)
         self.faces.append((faces + self.count).astype(np.int32))
-        self.rows.append((
-            n,
-            np.broadcast_to(albedo, (m, 3)).astype(np.float32),
-            np.full(m, shine, np.float32),
-            np.full(m, texture, np.int32),
-            np.broadcast_to(np.array(origin, np.float32), (m, 3)),
-            np.broadcast_to(np.array(axis, np.float32), (m, 3)),
-        ))
+        self.rows.append(
+            (
+                n,
+                np.broadcast_to(albedo, (m, 3)).astype(np.float32),
+                np.full(m, shine, np.float32),
+                np.full(m, texture, np.int32),
+                np.broadcast_to(np.array(origin, np.float32), (m, 3)),
+                np.broadcast_to(np.array(axis, np.float32), (m, 3)),
+            )
+        )
         self.count += len(p)
 
-    def wall(self, a: tuple[float, float], b: tuple[float, float], z0: float, z1: float, albedo: F32, texture: int = -1,
-             shine: float = 0.0) -> None:
+    def wall(
+        self,
+        a: tuple[float, float],
+        b: tuple[float, float],
+        z0: float,
+        z1: float,
+        albedo: F32,
+        texture: int = -1,
+        shine: float = 0.0,
+    ) -> None:
         """An upright rectangle from a to b, seen from the side on which a lies left."""
         length = math.dist(a, b)
         nu, nv = max(1, int(length / GRAIN)), max(1, int((z1 - z0) / GRAIN))
@@ -80,7 +99,14 @@ class _Maker:
         axis = ((b[0] - a[0]) / max(length, 1e-9), (b[1] - a[1]) / max(length, 1e-9), 0.0)
         self.put(p, _grid_faces(nu, nv), albedo, shine, texture, (a[0], a[1], z0), axis)
 
-    def mesh(self, b: Builder, at: tuple[float, float], heading_deg: float, colours: dict[int, F32], shine: dict[int, float] | None = None) -> None:
+    def mesh(
+        self,
+        b: Builder,
+        at: tuple[float, float],
+        heading_deg: float,
+        colours: dict[int, F32],
+        shine: dict[int, float] | None = None,
+    ) -> None:
         """A built mesh, turned and set down; colours by material."""
         m = b.done()
         h = math.radians(heading_deg)
@@ -106,8 +132,12 @@ class _Maker:
             texture=np.concatenate(cols[3]),
             origin=np.ascontiguousarray(np.concatenate(cols[4])),
             axis=np.ascontiguousarray(np.concatenate(cols[5])),
-            atlas=np.concatenate([t.reshape(-1, 4) for t in self.textures]) if self.textures else np.zeros((1, 4), np.uint8),
-            texture_at=np.array([(o, w, h) for o, (w, h) in zip(offsets, sizes, strict=False)], np.int64).reshape(-1, 3),
+            atlas=np.concatenate([t.reshape(-1, 4) for t in self.textures])
+            if self.textures
+            else np.zeros((1, 4), np.uint8),
+            texture_at=np.array([(o, w, h) for o, (w, h) in zip(offsets, sizes, strict=False)], np.int64).reshape(
+                -1, 3
+            ),
             lamps=np.array(self.lamps, np.float32).reshape(-1, 6),
         )
 
@@ -115,7 +145,9 @@ class _Maker:
 def _grid_faces(nu: int, nv: int) -> NDArray[np.int32]:
     index = np.arange((nu + 1) * (nv + 1)).reshape(nu + 1, nv + 1)
     a, b, c, d = index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]
-    return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]).astype(np.int32)
+    return np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)]).astype(
+        np.int32
+    )
 
 
 def seed_of(*parts: object) -> int:
@@ -158,7 +190,9 @@ def _building(maker: _Maker, building: Building, rng: np.random.Generator) -> No
         maker.wall(a, b, height, height + 0.4, linear(building.wall_rgb) * 0.9)
 
 
-def _pitched(maker: _Maker, p: NDArray[np.float64], height: float, roof: F32, wall: F32, rng: np.random.Generator) -> None:
+def _pitched(
+    maker: _Maker, p: NDArray[np.float64], height: float, roof: F32, wall: F32, rng: np.random.Generator
+) -> None:
     """A gabled roof whose ridge follows the longer side, with eaves and a chimney."""
     if np.linalg.norm(p[1] - p[0]) < np.linalg.norm(p[2] - p[1]):
         p = np.roll(p, -1, axis=0)
@@ -186,17 +220,34 @@ def _pitched(maker: _Maker, p: NDArray[np.float64], height: float, roof: F32, wa
         if sign > 0:
             faces = faces[:, ::-1].copy()
         maker.put(pts, faces, roof, texture=-2)
-    maker.put(np.array([at(p[1], height), at(p[2], height), at(ridge_b, height + rise)]), np.array([[0, 1, 2]], np.int32), wall)
-    maker.put(np.array([at(p[3], height), at(p[0], height), at(ridge_a, height + rise)]), np.array([[0, 1, 2]], np.int32), wall)
+    maker.put(
+        np.array([at(p[1], height), at(p[2], height), at(ridge_b, height + rise)]),
+        np.array([[0, 1, 2]], np.int32),
+        wall,
+    )
+    maker.put(
+        np.array([at(p[3], height), at(p[0], height), at(ridge_a, height + rise)]),
+        np.array([[0, 1, 2]], np.int32),
+        wall,
+    )
     if rng.uniform() < 0.7:
         c = ridge_a + (ridge_b - ridge_a) * float(rng.choice([0.12, 0.88]))
         b = Builder()
         b.box((-0.4, -0.3, height + rise - 0.8), (0.4, 0.3, height + rise + 0.9), 0)
-        maker.mesh(b, (float(c[0]), float(c[1])), math.degrees(math.atan2(along[0], along[1])), {0: linear((150, 104, 84))})
+        maker.mesh(
+            b, (float(c[0]), float(c[1])), math.degrees(math.atan2(along[0], along[1])), {0: linear((150, 104, 84))}
+        )
 
 
-def _leaves(maker: _Maker, centre: tuple[float, float, float], radii: tuple[float, float, float], count: int, size: float,
-            rgb: tuple[int, int, int], rng: np.random.Generator) -> None:
+def _leaves(
+    maker: _Maker,
+    centre: tuple[float, float, float],
+    radii: tuple[float, float, float],
+    count: int,
+    size: float,
+    rgb: tuple[int, int, int],
+    rng: np.random.Generator,
+) -> None:
     """A cloud of small leaf patches on and inside an ellipsoid."""
     d = rng.normal(size=(count, 3))
     d /= np.linalg.norm(d, axis=1, keepdims=True)
@@ -207,12 +258,26 @@ def _leaves(maker: _Maker, centre: tuple[float, float, float], radii: tuple[floa
     v = np.cross(u, d + rng.normal(size=(count, 3)) * 0.6)
     v /= np.maximum(np.linalg.norm(v, axis=1, keepdims=True), 1e-9)
     s = size * rng.uniform(0.6, 1.3, size=(count, 1))
-    p = np.stack([c - u * s - v * s * 0.6, c + u * s - v * s * 0.5, c + u * s * 0.8 + v * s * 0.7, c - u * s * 0.8 + v * s * 0.6], 1).reshape(-1, 3)
+    p = np.stack(
+        [
+            c - u * s - v * s * 0.6,
+            c + u * s - v * s * 0.5,
+            c + u * s * 0.8 + v * s * 0.7,
+            c - u * s * 0.8 + v * s * 0.6,
+        ],
+        1,
+    ).reshape(-1, 3)
     k = np.arange(count) * 4
     faces = np.concatenate([np.stack([k, k + 1, k + 2], -1), np.stack([k, k + 2, k + 3], -1)]).astype(np.int32)
-    tint = linear(rgb) * rng.uniform(0.55, 1.35, size=(count, 1)).astype(np.float32) * (0.45 + 0.55 * depth**3).astype(np.float32)
+    tint = (
+        linear(rgb)
+        * rng.uniform(0.55, 1.35, size=(count, 1)).astype(np.float32)
+        * (0.45 + 0.55 * depth**3).astype(np.float32)
+    )
     normal = d + np.array([0, 0, 0.35])
-    maker.put(p, faces, np.concatenate([tint, tint]).astype(np.float32), texture=-3, normals=np.concatenate([normal, normal]))
+    maker.put(
+        p, faces, np.concatenate([tint, tint]).astype(np.float32), texture=-3, normals=np.concatenate([normal, normal])
+    )
 
 
 _GREENS = ((74, 96, 44), (88, 104, 52), (62, 84, 42), (100, 112, 58), (70, 92, 58))
@@ -233,7 +298,15 @@ def _furniture(maker: _Maker, item: Furniture, rng: np.random.Generator) -> None
         wide = h * rng.uniform(0.22, 0.30)
         for _ in range(6):
             off = rng.normal(size=3) * np.array([wide * 0.42, wide * 0.42, h * 0.09])
-            _leaves(maker, (x + off[0], y + off[1], h * 0.70 + off[2]), (wide * 0.72, wide * 0.72, h * 0.20), 240, 0.15, green, rng)
+            _leaves(
+                maker,
+                (x + off[0], y + off[1], h * 0.70 + off[2]),
+                (wide * 0.72, wide * 0.72, h * 0.20),
+                240,
+                0.15,
+                green,
+                rng,
+            )
         return
     if item.kind == "hedge":
         a = math.radians(item.heading_deg)
@@ -246,7 +319,14 @@ def _furniture(maker: _Maker, item: Furniture, rng: np.random.Generator) -> None
         b.tube((0, 0, 0), (0, 0, 0.8), 0.11, 0, 8)
         b.tube((0, 0, h - 0.05), (0, 1.4, h + 0.15), 0.04, 0, 6)
         b.box((-0.13, 1.0, h + 0.08), (0.13, 1.75, h + 0.2), 0)
-        b.quad((-0.11, 1.05, h + 0.07), (0.11, 1.05, h + 0.07), (0.11, 1.7, h + 0.07), (-0.11, 1.7, h + 0.07), 1, (0, 1.4, h + 1))
+        b.quad(
+            (-0.11, 1.05, h + 0.07),
+            (0.11, 1.05, h + 0.07),
+            (0.11, 1.7, h + 0.07),
+            (-0.11, 1.7, h + 0.07),
+            1,
+            (0, 1.4, h + 1),
+        )
         maker.mesh(b, item.at, item.heading_deg, {0: metal, 1: linear((230, 226, 210))}, {1: 14.0})
         a = math.radians(item.heading_deg)
         warm = (1.0, 0.72, 0.40) if seed_of(item.at, "bulb") % 3 else (1.0, 0.90, 0.74)
@@ -263,16 +343,33 @@ def _furniture(maker: _Maker, item: Furniture, rng: np.random.Generator) -> None
             b.box((-0.34, 0.03, h - 0.7), (0.34, 0.06, h - 0.02), 3)
         else:
             b.quad((-0.4, 0.04, h - 0.7), (0.4, 0.04, h - 0.7), (0.02, 0.04, h), (-0.02, 0.04, h), 1, (0, -1, h))
-            b.quad((-0.26, 0.05, h - 0.62), (0.26, 0.05, h - 0.62), (0.02, 0.05, h - 0.16), (-0.02, 0.05, h - 0.16), 2, (0, -1, h))
+            b.quad(
+                (-0.26, 0.05, h - 0.62),
+                (0.26, 0.05, h - 0.62),
+                (0.02, 0.05, h - 0.16),
+                (-0.02, 0.05, h - 0.16),
+                2,
+                (0, -1, h),
+            )
         b.box((-0.3, -0.01, h - 0.62), (0.3, 0.02, h - 0.05), 0)
-        maker.mesh(b, item.at, item.heading_deg, {0: metal, 1: linear((186, 34, 36)), 2: linear((232, 232, 228)), 3: linear((34, 70, 150))})
+        maker.mesh(
+            b,
+            item.at,
+            item.heading_deg,
+            {0: metal, 1: linear((186, 34, 36)), 2: linear((232, 232, 228)), 3: linear((34, 70, 150))},
+        )
     elif item.kind == "traffic_light":
         b.tube((0, 0, 0), (0, 0, h), 0.06, 0, 8)
         b.box((-0.17, -0.02, h - 0.95), (0.17, 0.22, h), 1)
         for k, z in enumerate((h - 0.18, h - 0.47, h - 0.76)):
             b.disc((0, 0.225, z), 0.1, (0, 1, 0), 2 + k, 12)
-        maker.mesh(b, item.at, item.heading_deg,
-                   {0: metal, 1: dark, 2: linear((90, 24, 20)), 3: linear((96, 72, 20)), 4: linear((20, 80, 40))}, {2: 0.4})
+        maker.mesh(
+            b,
+            item.at,
+            item.heading_deg,
+            {0: metal, 1: dark, 2: linear((90, 24, 20)), 3: linear((96, 72, 20)), 4: linear((20, 80, 40))},
+            {2: 0.4},
+        )
     elif item.kind == "bollard":
         b.tube((0, 0, 0), (0, 0, h), 0.07, 0, 10)
         b.ellipsoid((0, 0, h), (0.085, 0.085, 0.07), 0, 5, 10)
@@ -295,8 +392,13 @@ def _furniture(maker: _Maker, item: Furniture, rng: np.random.Generator) -> None
         b.box((-1.85, -0.70, 0.35), (1.85, -0.66, h - 0.3), 2)
         b.box((1.75, -0.6, 0.3), (1.85, 0.6, h - 0.3), 3)
         b.box((-1.3, -0.55, 0.42), (1.0, -0.2, 0.48), 1)
-        maker.mesh(b, item.at, item.heading_deg, {0: dark, 1: linear((126, 92, 60)), 2: linear((120, 134, 138)), 3: linear((200, 196, 188))},
-                   {3: 1.2})
+        maker.mesh(
+            b,
+            item.at,
+            item.heading_deg,
+            {0: dark, 1: linear((126, 92, 60)), 2: linear((120, 134, 138)), 3: linear((200, 196, 188))},
+            {3: 1.2},
+        )
 
 
 def _skyline(maker: _Maker, ground: Ground, rng: np.random.Generator) -> None:
@@ -315,14 +417,28 @@ def _skyline(maker: _Maker, ground: Ground, rng: np.random.Generator) -> None:
             px, py = cx + px + rng.normal() * 2, cy + py + rng.normal() * 2
             if rng.uniform() < 0.45:
                 w, d, h = rng.uniform(9, 14), rng.uniform(8, 11), rng.uniform(6, 11)
-                ring_pts = ((px - w / 2, py - d / 2), (px + w / 2, py - d / 2), (px + w / 2, py + d / 2), (px - w / 2, py + d / 2))
-                _building(maker, Building(ring_pts, h, walls[int(rng.integers(4))], roofs[int(rng.integers(3))], True), rng)
+                ring_pts = (
+                    (px - w / 2, py - d / 2),
+                    (px + w / 2, py - d / 2),
+                    (px + w / 2, py + d / 2),
+                    (px - w / 2, py + d / 2),
+                )
+                _building(
+                    maker, Building(ring_pts, h, walls[int(rng.integers(4))], roofs[int(rng.integers(3))], True), rng
+                )
             else:
                 for _ in range(3):
                     off = rng.normal(size=2) * 3
                     h = rng.uniform(6, 12)
-                    _leaves(maker, (px + off[0], py + off[1], h * 0.5), (h * 0.45, h * 0.45, h * 0.5), 260, 0.34,
-                            _GREENS[int(rng.integers(5))], rng)
+                    _leaves(
+                        maker,
+                        (px + off[0], py + off[1], h * 0.5),
+                        (h * 0.45, h * 0.45, h * 0.5),
+                        260,
+                        0.34,
+                        _GREENS[int(rng.integers(5))],
+                        rng,
+                    )
 
 
 TEXTURE_PX_PER_M = PX_PER_M

@@ -40,7 +40,7 @@ def test_mark_changes_the_mesh(mark: str) -> None:
 
 
 def test_unknown_body_is_named_with_the_known_ones() -> None:
-    with pytest.raises(KeyError, match="hovercraft.*hatch_small"):
+    with pytest.raises(KeyError, match=r"hovercraft.*hatch_small"):
         body_mesh("hovercraft")
 
 

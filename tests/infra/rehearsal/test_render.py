@@ -59,7 +59,9 @@ def test_second_call_draws_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch)
     assert _render(whole) == whole
 
 
-def test_interrupted_render_is_not_taken_for_whole_and_goes_on(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_render_is_not_taken_for_whole_and_goes_on(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "town"
     monkeypatch.setattr(camera_job, "PART_S", 1.0)
     drawn: list[float] = []
@@ -96,13 +98,15 @@ def test_full_disk_is_said_before_and_during(tmp_path: Path, monkeypatch: pytest
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(camera_job, "join", full)
-    with pytest.raises(RenderError, match="disk is full.*goes on where it stopped"):
+    with pytest.raises(RenderError, match=r"disk is full.*goes on where it stopped"):
         _render(tmp_path / "during")
     assert not (tmp_path / "during" / "town.json").exists()
 
 
 def test_outage_leaves_a_gap_in_time(tmp_path: Path) -> None:
-    out = render.render_traffic(small_town.town(cameras=(small_town.with_outage(),)), small_town.traffic(), 3.0, tmp_path, workers=1)
+    out = render.render_traffic(
+        small_town.town(cameras=(small_town.with_outage(),)), small_town.traffic(), 3.0, tmp_path, workers=1
+    )
     with av.open(str(out / "B2" / "video.mp4")) as box:
         times = [float(f.pts * f.time_base) for f in box.decode(video=0)]
     assert times == pytest.approx([0, 0.25, 0.5, 0.75, 2.0, 2.25, 2.5, 2.75])
