@@ -7,7 +7,7 @@ import os
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -66,18 +66,24 @@ class CameraSite(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> CameraSite:
-        url = self.url.get_secret_value()
-        if self.is_file and self.start_utc is None:
-            raise ValueError("a file camera needs start_utc, the capture time of its first frame")
-        if not self.is_file and not url.startswith(("rtsp://", "rtsps://")):
-            raise ValueError("url must be rtsp://…, rtsps://… or a file path")
-        if not self.is_file and self.start_utc is not None:
-            raise ValueError("start_utc is for file cameras; a stream says its own time")
-        if not self.masks_dwellings:
-            raise ValueError(
-                "masks_dwellings is not confirmed: set the masks in the camera, then write masks_dwellings = true"
-            )
+        if found := _camera_faults(self.url.get_secret_value(), self.start_utc is not None, self.masks_dwellings):
+            raise ValueError("; ".join(found))
         return self
+
+
+def _camera_faults(url: str, has_start: bool, masks: bool) -> list[str]:
+    """What is wrong between a camera's settings, whatever else is wrong with each."""
+    found = []
+    is_file = "://" not in url
+    if is_file and not has_start:
+        found.append("a file camera needs start_utc, the capture time of its first frame")
+    if not is_file and not url.startswith(("rtsp://", "rtsps://")):
+        found.append("url must be rtsp://…, rtsps://… or a file path")
+    if not is_file and has_start:
+        found.append("start_utc is for file cameras; a stream says its own time")
+    if not masks:
+        found.append("masks_dwellings is not confirmed: set the masks in the camera, then write masks_dwellings = true")
+    return found
 
 
 class ContinuousBasis(_Frozen):
@@ -140,12 +146,31 @@ class GateSite(_Frozen):
 
     port: Port = 18600
     idle_lock_minutes: Annotated[int, Field(ge=1, le=120)] = 15
+    witnesses: tuple[str, ...] = ()
+    """Where signed heads of the journal are kept as well: folders of another machine, `mailto:` addresses."""
+    mail_host: str = ""
+    """The town's mail server; empty: no mail is sent."""
+    mail_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    mail_starttls: bool = True
+    mail_user: str = ""
+    """Its password lies in `secrets/gate/mail`."""
+    mail_from: str = "passage@localhost"
+    alarms_to: tuple[str, ...] = ()
+    """Who gets alarms by mail: lapsing habilitations, silent cameras, failed proofs."""
 
 
 class DashboardSite(_Frozen):
     """The application's page."""
 
     port: Port = 18501
+
+
+_CONTINUOUS = "continuous indexing needs [continuous] with legal_basis and impact_assessment on record"
+
+
+def _name_faults(names: list[str]) -> str:
+    doubled = sorted({n for n in names if names.count(n) > 1})
+    return f"camera names must differ: {', '.join(doubled)}" if doubled else ""
 
 
 class Site(_Frozen):
@@ -175,17 +200,15 @@ class Site(_Frozen):
     @field_validator("cameras")
     @classmethod
     def _unique(cls, cameras: tuple[CameraSite, ...]) -> tuple[CameraSite, ...]:
-        names = [c.name for c in cameras]
-        doubled = sorted({n for n in names if names.count(n) > 1})
-        if doubled:
-            raise ValueError(f"camera names must differ: {', '.join(doubled)}")
+        if found := _name_faults([c.name for c in cameras]):
+            raise ValueError(found)
         return cameras
 
     @model_validator(mode="after")
     def _continuous_on_record(self) -> Site:
         wanted = self.indexing == "continuous" or any(c.indexing == "continuous" for c in self.cameras)
         if wanted and self.continuous is None:
-            raise ValueError("continuous indexing needs [continuous] with legal_basis and impact_assessment on record")
+            raise ValueError(_CONTINUOUS)
         return self
 
     def camera(self, name: str) -> CameraSite:
@@ -224,12 +247,12 @@ def load_site(path: Path) -> Site:
     try:
         site = Site.model_validate(raw)
     except ValidationError as fault:
-        raise SiteError(
-            [
-                "%s: %s" % (".".join(str(p) for p in e["loc"]) or "site", e["msg"].removeprefix("Value error, "))
-                for e in fault.errors(include_input=False, include_url=False)
-            ]
-        ) from None
+        found = [
+            "%s: %s" % (".".join(str(p) for p in e["loc"]) or "site", e["msg"].removeprefix("Value error, "))
+            for e in fault.errors(include_input=False, include_url=False)
+            if not (e["type"] == "too_short" and raw.get("camera"))  # each camera's own fault says it already
+        ]
+        raise SiteError(found + [f for f in _faults_between(raw) if f not in found]) from None
     root = path.resolve().parent
     data = Path(os.environ.get("PASSAGE_DATA", "")) if os.environ.get("PASSAGE_DATA") else site.data
     cameras = tuple(
@@ -238,6 +261,23 @@ def load_site(path: Path) -> Site:
     )
     plan = None if site.plan is None else root / site.plan
     return site.model_copy(update={"data": root / data, "cameras": cameras, "plan": plan})
+
+
+def _faults_between(raw: dict[str, Any]) -> list[str]:
+    """Faults between settings, looked for in the raw file because the model stops at the faults of each setting."""
+    cameras = [c for c in raw.get("camera", []) if isinstance(c, dict)] if isinstance(raw.get("camera"), list) else []
+    found = []
+    for number, camera in enumerate(cameras):
+        faults = _camera_faults(
+            str(camera.get("url", "rtsp://")), "start_utc" in camera, camera.get("masks_dwellings") is True
+        )
+        if faults:
+            found.append(f"camera.{number}: {'; '.join(faults)}")
+    if names := _name_faults([str(c.get("name")) for c in cameras]):
+        found.append(f"camera: {names}")
+    if "continuous" in [raw.get("indexing"), *(c.get("indexing") for c in cameras)] and "continuous" not in raw:
+        found.append(f"site: {_CONTINUOUS}")
+    return found
 
 
 def utc_now() -> datetime:
