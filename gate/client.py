@@ -374,6 +374,18 @@ class GateClient:
         query = urlencode({"requisition": requisition, "person": person, "limit": limit})
         return self._call("GET", f"/journal?{query}", tuple[m.JournalLine, ...])
 
+    def bilan(self, year: int, month: int = 0) -> m.Bilan:
+        """The yearly report, or one month's list."""
+        return self._call("GET", f"/bilan?{urlencode({'year': year, 'month': month})}", m.Bilan)
+
+    def bilan_pdf(self, year: int, month: int = 0) -> bytes:
+        """The same as PDF."""
+        return self._bytes(f"/bilan?{urlencode({'year': year, 'month': month, 'format': 'pdf'})}")
+
+    def self_check(self) -> m.SelfCheck:
+        """Cameras against the norms, what is absent, what is stored where and how long."""
+        return self._call("GET", "/self-check", m.SelfCheck)
+
     def room_entry(self, present: Sequence[str], reason: str) -> None:
         """Write down that somebody entered the locked room."""
         self._call("POST", "/room", dict, m.RoomEntry(present=tuple(present), reason=reason))

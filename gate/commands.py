@@ -275,6 +275,54 @@ def coverage(
     show(found, as_json, tabled(title, ["camera", "from", "to", "why"], _gaps(found, site)))
 
 
+@app.command()
+def bilan(
+    year: int,
+    month: Annotated[int, typer.Option(help="Only this month: the list for the prosecutor.")] = 0,
+    pdf: Annotated[Path | None, typer.Option(help="Write it as PDF.")] = None,
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """The yearly report: requests by month, offence, authority; hours, delays, refusals, exports. No names."""
+    gate = client(site)
+    if pdf:
+        write_out(gate.bilan_pdf(year, month), pdf)
+    found = gate.bilan(year, month)
+    rows = [
+        *(("month", k, v) for k, v in found.by_month.items()),
+        *(("offence", k, v) for k, v in found.by_offence.items()),
+        *(("authority", k, v) for k, v in found.by_authority.items()),
+        *(("basis", k, v) for k, v in found.by_basis.items()),
+        ("hours asked", "", found.camera_hours),
+        ("hours seen", "", found.seen_hours),
+        ("searches", "", found.searches),
+        ("exports", "", found.exports),
+        ("refusals", "", found.refusals),
+        ("proofs of destruction", "failed" if found.proofs_failed else "", found.proofs),
+    ]
+    show(found, as_json, tabled(f"{found.site}, {year}: {len(found.lines)} requests", ["", "", "count"], rows))
+
+
+@app.command("self-check")
+def self_check(site: SiteFile = SITE, as_json: AsJson = False) -> None:
+    """Cameras against the norms of 2007, what is absent (faces, plates, live view), what is stored. 1 when not good."""
+    found = client(site).self_check()
+    if as_json:
+        show(found, True)
+    else:
+        rows = [
+            (c.camera, "good" if c.good else "NOT", f"{c.width_px}x{c.height_px}", f"{c.fps:g}", "; ".join(c.faults))
+            for c in found.cameras
+        ]
+        show(found, False, tabled("Cameras", ["camera", "", "pixels", "per second", "what to do"], rows))
+        absent = [("good" if line.good else "NOT", line.what, line.evidence) for line in found.absence.lines]
+        show(found, False, tabled("Absent", ["", "what", "looked at"], absent))
+        kinds = [(k.what, k.where, k.how_long, k.protection) for k in found.stored]
+        show(found, False, tabled("Stored", ["what", "where", "how long", "protection"], kinds))
+    if not found.absence.good or not all(c.good for c in found.cameras):
+        raise typer.Exit(1)
+
+
 def _gaps(statement: CoverageStatement, site: Path) -> list[tuple[str, str, str, str]]:
     return [(c.camera, local(c.started_at, site), local(c.ended_at, site), c.reason) for c in statement.lines]
 

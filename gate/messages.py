@@ -390,6 +390,90 @@ class OperationsStatus(msgspec.Struct, frozen=True, kw_only=True):
     disk_free_bytes: int | None = None
 
 
+class BilanLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One request of the year, without a name."""
+
+    month: int
+    basis: Basis
+    article: str
+    offence: str
+    authority: str
+    cameras: int
+    camera_hours: float
+    delay_hours: float | None
+    """From its receipt to its opening, where receipt was written down."""
+    days_open: float | None
+    exports: int
+
+
+class Bilan(msgspec.Struct, frozen=True, kw_only=True):
+    """The yearly report, or the list of one month, without a name."""
+
+    site: str
+    year: int
+    month: int
+    """0: the whole year."""
+    lines: tuple[BilanLine, ...]
+    by_month: dict[str, int]
+    by_offence: dict[str, int]
+    by_authority: dict[str, int]
+    by_basis: dict[str, int]
+    camera_hours: float
+    seen_hours: float
+    searches: int
+    refusals: int
+    exports: int
+    proofs: int
+    proofs_failed: int
+    journal_count: int
+    journal_head: str
+
+
+class CameraCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One camera against the norms."""
+
+    camera: str
+    label: str
+    good: bool
+    width_px: int = 0
+    height_px: int = 0
+    fps: float = 0.0
+    clock: str = ""
+    faults: tuple[str, ...] = ()
+
+
+class AbsenceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is absent, or is not."""
+
+    what: str
+    good: bool
+    evidence: str
+
+
+class Attestation(msgspec.Struct, frozen=True, kw_only=True):
+    """What is absent."""
+
+    good: bool
+    lines: tuple[AbsenceLine, ...]
+
+
+class StoredKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of data: where it lies, how long, how it is protected."""
+
+    what: str
+    where: str
+    how_long: str
+    protection: str
+
+
+class SelfCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """What the site says of itself."""
+
+    cameras: tuple[CameraCheck, ...]
+    absence: Attestation
+    stored: tuple[StoredKind, ...]
+
+
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
     """An error over the wire: a stable code, and a sentence that says what to do."""
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from gate.access import Duty, duty
+from gate.bilan import bilan
 from gate.closure import begin_closure
 from gate.errors import SignInRefused
 from gate.evidence import Evidence
@@ -17,6 +18,7 @@ from gate.gate import Gate
 from gate.journal import Because
 from gate.messages import (
     Amendment,
+    Bilan,
     CameraInfo,
     CredentialDraft,
     IndexProgress,
@@ -27,9 +29,11 @@ from gate.messages import (
     RequisitionDraft,
     RequisitionInfo,
     Role,
+    SelfCheck,
     SignIn,
     Whoami,
 )
+from gate.self_check import absence, camera_checks, stored
 from gate.sessions import Live
 
 JOURNAL_PAGE = 500
@@ -221,6 +225,19 @@ class Office:
     def leave(self, live: Live, person: str) -> PersonInfo:
         """Close an account."""
         return self._people_act(live, "people.leave", {"of": person}, lambda: self._gate.people.leave(person))
+
+    # What the site says of itself
+
+    def bilan(self, live: Live, year: int, month: int | None) -> Bilan:
+        """The yearly report, or the list of one month."""
+        self._may(live, "read_bilan", "bilan")
+        return bilan(self._gate, year, month)
+
+    def self_check(self, live: Live, paths: Iterable[str]) -> SelfCheck:
+        """Cameras against the norms, what is absent, what is stored."""
+        self._may(live, "read_bilan", "self_check")
+        site = self._gate.site
+        return SelfCheck(cameras=camera_checks(self._gate), absence=absence(site, paths), stored=stored(site))
 
     # The journal, for the auditor
 

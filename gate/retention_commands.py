@@ -22,6 +22,33 @@ def state(site: SiteFile = SITE, as_json: AsJson = False) -> None:
     show(answer, as_json, tabled("Retention", ["days of the site", "nothing is kept from before"], rows))
 
 
+@retention_app.command()
+def prove(site: SiteFile = SITE, as_json: AsJson = False) -> None:
+    """Look through every place for what is past its date, and write the register. Ends with 1 when anything is found.
+
+    Run it on the gate's own machine, as the gate's user.
+    """
+    # The database and the keeper's secret are the gate's own: nothing else opens them.
+    from connectors.clickhouse import open_keeper, open_reader
+    from connectors.kafka import site_broker
+    from gate.gate import Gate
+    from gate.proof import prove as look
+
+    town = load_site(site)
+    gate = Gate(town, open_reader(town))
+    try:
+        proof = look(gate, open_keeper(town), site_broker(town))
+    finally:
+        gate.close()
+    title = f"{'proved' if proof.good else 'FAILED'}: nothing captured before {local(proof.before, site)} is left"
+    if not proof.good:
+        title = f"FAILED: something captured before {local(proof.before, site)} is left, or was not looked at"
+    rows = [(p.name, p.looked, "; ".join(p.found[:5])) for p in proof.places]
+    show(proof, as_json, tabled(title, ["place", "looked at", "found"], rows))
+    if not proof.good:
+        raise typer.Exit(1)
+
+
 @retention_app.command("confirm-clock")
 def confirm_clock(site: SiteFile = SITE) -> None:
     """Say that the clock is right after a jump; destruction resumes. Administrator."""

@@ -7,12 +7,15 @@ import logging
 import threading
 from datetime import timedelta
 
+from gate.alarms import raise_alarms
 from gate.closure import expire
 from gate.evidence import Evidence
 from gate.gate import Gate
+from gate.mail import mailer
 
 EVERY_S = 10.0
 SIGN_EVERY = timedelta(minutes=10)
+ALARM_EVERY = timedelta(minutes=10)
 log = logging.getLogger("gate.rounds")
 
 
@@ -30,6 +33,7 @@ class Rounds:
             threading.Thread(target=self._secure, name="gate-evidence", daemon=True),
         )
         self._signed = (gate.clock(), -1)
+        self._alarmed = gate.clock()
 
     def start(self) -> None:
         """Begin walking."""
@@ -55,6 +59,9 @@ class Rounds:
         gate.keys.publish(gate.not_before())
         if not suspect:
             expire(gate)
+        if gate.clock() - self._alarmed >= ALARM_EVERY:
+            self._alarmed = gate.clock()
+            raise_alarms(gate, mailer(gate.site), gate.site.gate.alarms_to)
         at, count = self._signed
         head = gate.journal.head()
         if head.count != count and gate.clock() - at >= SIGN_EVERY:

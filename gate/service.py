@@ -34,6 +34,7 @@ from connectors.errors import ConnectorError, SiteError, StoreError
 from connectors.site import load_site
 from gate import messages as m
 from gate.acts import Acts
+from gate.bilan import bilan_pdf
 from gate.component import data_keys
 from gate.errors import GateError, Invalid, NotFound, OriginRefused, SignedOut, SignInRefused, Unavailable
 from gate.evidence import Evidence
@@ -47,6 +48,7 @@ from gate.sessions import LONGEST, Live
 from gate.setup import set_up
 from gate.sign_in_page import page as sign_in_page
 from gate.streets import streets
+from gate.witness import witnesses
 
 COOKIE = "passage_session"
 BODY_LARGEST = 40_000_000
@@ -115,6 +117,8 @@ class Service:
             self._route("/grants/{grant}/trace", "POST", self.trace),
             self._route("/grants/{grant}/decisions", "POST", self.decide),
             self._route("/grants/{grant}/export", "POST", self.export),
+            self._route("/bilan", "GET", self.bilan),
+            self._route("/self-check", "GET", self.self_check),
             self._route("/journal", "GET", self.journal),
             self._route("/room", "POST", self.room),
             self._route("/clock/confirm", "POST", self.confirm_clock),
@@ -353,6 +357,21 @@ class Service:
             raise Invalid(f"limit {limit!r}: a number")
         return _json(self.office.journal(live, query.get("requisition", ""), query.get("person", ""), int(limit)))
 
+    def bilan(self, request: Request, body: bytes) -> Response:
+        """The yearly report, or one month's list, as JSON or PDF."""
+        live, query = self._live(request), request.query_params
+        year, month = query.get("year", ""), query.get("month", "0")
+        if not (year.isdigit() and month.isdigit() and len(year) == 4 and len(month) <= 2):
+            raise Invalid(f"year {year!r}, month {month!r}: numbers such as 2026 and 3")
+        found = self.office.bilan(live, int(year), int(month) or None)
+        if query.get("format") == "pdf":
+            return Response(bilan_pdf(found), media_type="application/pdf", headers=_HEADERS)
+        return _json(found)
+
+    def self_check(self, request: Request, body: bytes) -> Response:
+        """What the site says of itself."""
+        return _json(self.office.self_check(self._live(request), [route.path for route in self.routes()]))
+
     def room(self, request: Request, body: bytes) -> Response:
         """Entry of the locked room."""
         sent = _read(body, m.RoomEntry)
@@ -530,7 +549,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     set_up(site)
     try:
-        gate = Gate(site, open_reader(site))
+        gate = Gate(site, open_reader(site), witnesses=witnesses(site))
     except StoreError as fault:
         print(f"{fault}", file=sys.stderr)
         return 2

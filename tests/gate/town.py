@@ -136,7 +136,7 @@ class Town:
         self.store = MemoryStore()
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.gate = self.new_gate()
-        self.gate.keys.publish(self.clock() - timedelta(days=30))
+        self.gate.keys.publish(self.gate.not_before())
         self.sealer = Sealer(PublicKeys(folder / "keys" / "public"))
         self.secrets: dict[str, str] = {}
         self.people: dict[str, str] = {}

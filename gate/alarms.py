@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Alarms: what a person must know although nobody sits before the screen. Each goes out by mail once a day at most."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+from sqlalchemy import select
+
+from gate.access import NEEDS_HABILITATION
+from gate.database import FactRow, RegisterRow, RequisitionRow
+from gate.gate import Gate
+from gate.journal import Because
+from gate.mail import Mailer
+from gate.messages import OperationsStatus
+
+AGAIN_AFTER = timedelta(days=1)
+PROOF_OVERDUE = timedelta(days=2)
+_FACT = "alarms"
+
+
+def standing(gate: Gate, now: datetime) -> dict[str, str]:
+    """Every alarm that stands now: a stable name, and the sentence."""
+    found: dict[str, str] = {}
+    for info in gate.people.all():
+        if info.left:
+            continue
+        person = gate.people.person(info.id)
+        if person.roles & NEEDS_HABILITATION:
+            for warning in gate.people.warnings(person, now):
+                found[f"person/{info.id}/{warning.split(' ')[1]}"] = f"{info.name}: {warning}"
+    if gate.clock_guard.suspect:
+        found["clock"] = f"{gate.clock_guard.suspect}; nothing is destroyed until an administrator confirms the clock"
+    for camera, state in _status(gate).cameras.items():
+        if state != "recording":
+            found[f"camera/{camera}"] = f"camera {camera}: {state}"
+    with gate.database.read() as s:
+        for row in s.scalars(select(RequisitionRow).where(RequisitionRow.review_due.is_(True))):
+            found[f"review/{row.id}"] = f"{row.reference} was registered and opened by one person: review it"
+        proof = s.scalar(
+            select(RegisterRow)
+            .where(RegisterRow.kind.in_(("proved", "proof_failed")))
+            .order_by(RegisterRow.id.desc())
+            .limit(1)
+        )
+        if proof is not None and proof.kind == "proof_failed":
+            found["proof"] = f"the proof of destruction of {proof.at:%Y-%m-%d} failed: `passage retention prove`"
+        elif proof is not None and now - proof.at > PROOF_OVERDUE:
+            found["proof"] = f"the last proof of destruction is of {proof.at:%Y-%m-%d}"
+    return found
+
+
+def raise_alarms(gate: Gate, mail: Mailer, to: tuple[str, ...]) -> list[str]:
+    """Send what stands and was not sent within a day, in one mail; the names of what was sent."""
+    now = gate.clock()
+    alarms = standing(gate, now)
+    with gate.database.read() as s:
+        row = s.get(FactRow, _FACT)
+        sent: dict[str, str] = dict(row.value) if row is not None else {}
+    due = [name for name in alarms if name not in sent or now - datetime.fromisoformat(sent[name]) >= AGAIN_AFTER]
+    if not due:
+        return []
+    text = "\n".join(f"- {alarms[name]}" for name in due)
+    if not mail.send(f"Passage, {gate.site.name}: {len(due)} alarm(s)", text + "\n", to):
+        return []
+    gate.journal.append("event", "alarm", Because(), {"alarms": [alarms[name] for name in due]})
+    kept = {name: at for name, at in sent.items() if name in alarms} | {name: now.isoformat() for name in due}
+    with gate.database.write() as s:
+        s.merge(FactRow(name=_FACT, value=kept))
+    return due
+
+
+def _status(gate: Gate) -> OperationsStatus:
+    try:
+        data = (gate.site.data / "state" / "status.json").read_bytes()
+        return msgspec.json.decode(data, type=OperationsStatus)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return OperationsStatus()

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The proof of destruction: every place where something could have stayed past its date is looked through.
+
+It ends in a line of the register, good or bad: a byte that survived is a failure, a place not looked at as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from sqlalchemy import select
+
+from connectors.archive import ArchiveEraser, ArchiveReader
+from connectors.archive_views import VIEWS
+from connectors.broker import Broker
+from connectors.errors import ConnectorError
+from connectors.gop import Gap, Gop
+from connectors.records import decode_dead, decode_frame
+from connectors.store import StoreKeeper
+from gate.database import RegisterRow, RequisitionRow
+from gate.gate import Gate
+from gate.journal import Because
+from reid.passage import LIVE
+
+FOLDERS = ("uploads", "exports", "tmp", "thumbnails", "vectors", "backups")
+"""Below the data folder; each need not exist, and holds nothing older than the limit."""
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that was looked through."""
+
+    name: str
+    looked: str
+    """What was looked at, or why it could not be."""
+    found: tuple[str, ...] = ()
+    """What is past its date."""
+    failed: bool = False
+    """It could not be looked at."""
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of it."""
+
+    at: datetime
+    before: datetime
+    good: bool
+    places: tuple[Place, ...]
+
+
+def prove(gate: Gate, store: StoreKeeper | None, broker: Broker | None) -> Proof:
+    """Look everywhere, write the register and the journal."""
+    before = gate.not_before()
+    with gate.journal.act("retention.prove", Because(), {"before": before.isoformat()}) as outcome:
+        places = tuple(_looked(name, look) for name, look in _looks(gate, store, broker, before))
+        good = not any(p.found or p.failed for p in places) and not gate.clock_guard.suspect
+        proof = Proof(at=gate.clock(), before=before, good=good, places=places)
+        outcome.note(good=good, found=[f for p in places for f in p.found][:50])
+        with gate.database.write() as s:
+            s.add(
+                RegisterRow(at=proof.at, kind="proved" if good else "proof_failed", details=msgspec.to_builtins(proof))
+            )
+    return proof
+
+
+Look = Callable[[], tuple[str, list[str]]]
+
+
+def _looks(
+    gate: Gate, store: StoreKeeper | None, broker: Broker | None, before: datetime
+) -> Iterator[tuple[str, Look]]:
+    yield "archive", lambda: _archive(gate, before)
+    yield "pictures", lambda: _views(gate, before)
+    yield "evidence", lambda: _evidence(gate)
+    yield "store", lambda: _store(store, before)
+    yield "topics", lambda: _topics(broker, before, _ended(gate))
+    yield "keys", lambda: _keys(gate, before)
+    yield "recovery", lambda: _recovery(gate)
+    yield "orders", lambda: _orders(gate)
+    yield "folders", lambda: _folders(gate, before)
+    yield "database", lambda: _database(gate)
+    yield "journal", lambda: _journal(gate)
+
+
+def _looked(name: str, look: Look) -> Place:
+    try:
+        looked, found = look()
+    except (ConnectorError, OSError) as fault:
+        return Place(name=name, looked=f"could not be looked at: {fault}", failed=True)
+    return Place(name=name, looked=looked, found=tuple(found))
+
+
+def _archive(gate: Gate, before: datetime) -> tuple[str, list[str]]:
+    reader, eraser = ArchiveReader(gate.site.archive_dir), ArchiveEraser(gate.site.archive_dir)
+    found, files = [], 0
+    for camera in reader.cameras():
+        files += sum(1 for _ in (gate.site.archive_dir / camera).rglob("*.seg"))
+        oldest = eraser.oldest(camera)
+        if oldest is not None and oldest < before:
+            found.append(f"{camera}: recorded at {oldest.isoformat()}")
+        # A segment that an interrupted rewriting left lies outside every index.
+        found += [str(p.relative_to(gate.site.data)) for p in (gate.site.archive_dir / camera).rglob("*.new")]
+    return f"{files} segments of {len(reader.cameras())} cameras", found
+
+
+def _views(gate: Gate, before: datetime) -> tuple[str, list[str]]:
+    days = [d for d in (gate.site.archive_dir / VIEWS).glob("*/*/*") if d.is_dir()]
+    old = [d for d in days if d.name < f"{before:%Y-%m-%d}"]
+    ended = _ended(gate)
+    left = {d.parts[-3] for d in days} & ended
+    found = [f"{d.relative_to(gate.site.data)}" for d in old] + [f"pictures of ended {scope}" for scope in sorted(left)]
+    return f"{len(days)} days of pictures", found
+
+
+def _evidence(gate: Gate) -> tuple[str, list[str]]:
+    folders = [f for f in gate.folders.exhibits.glob("*") if f.is_dir()]
+    in_force = {r.id for r in gate.requisitions.all() if r.state == "open"}
+    found = [f"evidence of {f.name}, which is not in force" for f in folders if f.name not in in_force]
+    keys = [k for k in gate.keys.names() if k.startswith("exhibit-") and k.removeprefix("exhibit-") not in in_force]
+    return f"{len(folders)} copies of evidence", found + [f"key of ended {k}" for k in keys]
+
+
+def _store(store: StoreKeeper | None, before: datetime) -> tuple[str, list[str]]:
+    if store is None:
+        raise OSError("the store's keeper is not reachable from here")
+    oldest = store.oldest()
+    late = oldest is not None and oldest < before.replace(microsecond=0)
+    return "every part, active or not", [f"a row captured at {oldest}"] if late else []
+
+
+def _topics(broker: Broker | None, before: datetime, ended: set[str]) -> tuple[str, list[str]]:
+    if broker is None:
+        raise OSError("the broker is not reachable from here")
+    found: list[str] = []
+    topics = sorted(broker.topics())
+    for topic in topics:
+        scope = topic.rpartition(".")[2]
+        if scope in ended:
+            found.append(f"topic {topic} of a requisition that ended")
+        if not topic.startswith(("frames.", "dead.")):
+            continue
+        starts = {p: first for p, (first, following) in broker.extent(topic).items() if following > first}
+        if not starts:
+            continue
+        reader = broker.reader(topic, starts)
+        try:
+            waiting = set(starts)
+            # The first record of each partition is its oldest; a few empty polls mean that it was erased just now.
+            for _ in range(200):
+                for message in reader.poll(50):
+                    if message.partition in waiting:
+                        waiting.discard(message.partition)
+                        reader.finish(message.partition)
+                        at = _captured(topic, message.value)
+                        if at is not None and at < before:
+                            found.append(f"{topic}/{message.partition}: captured at {at.isoformat()}")
+                if not waiting:
+                    break
+        finally:
+            reader.close()
+    return f"the oldest record of every partition of {len(topics)} topics", found
+
+
+def _captured(topic: str, data: bytes) -> datetime | None:
+    if topic.startswith("dead."):
+        try:
+            dead = decode_dead(data)
+            record = decode_frame(dead.data)
+        except ConnectorError:
+            return None
+    else:
+        record = decode_frame(data)
+    if isinstance(record, Gop):
+        return record.last_at
+    return record.ended_at if isinstance(record, Gap) else None
+
+
+def _keys(gate: Gate, before: datetime) -> tuple[str, list[str]]:
+    days = gate.keys.days()
+    return f"{len(days)} days", [f"key of {d}" for d in days if d < f"{before:%Y-%m-%d}"]
+
+
+def _recovery(gate: Gate) -> tuple[str, list[str]]:
+    folders = [f for f in (gate.site.data / "recovery").glob("*") if f.is_dir()]
+    ended = _ended(gate)
+    found = [str(f.relative_to(gate.site.data)) for f in folders if any(f.name.endswith(f"-{s}") for s in ended)]
+    return f"{len(folders)} recovery folders", found
+
+
+def _orders(gate: Gate) -> tuple[str, list[str]]:
+    files = list(gate.folders.orders.glob("*.order"))
+    ended = _ended(gate)
+    return f"{len(files)} orders", [f.name for f in files if f.name.rpartition("-")[0] in ended]
+
+
+def _folders(gate: Gate, before: datetime) -> tuple[str, list[str]]:
+    found, seen = [], 0
+    for name in FOLDERS:
+        for path in (gate.site.data / name).rglob("*"):
+            if path.is_file():
+                seen += 1
+                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                    found.append(str(path.relative_to(gate.site.data)))
+    for folder in (gate.site.data / "gate", gate.folders.exhibits):
+        found += [str(p.relative_to(gate.site.data)) for p in folder.rglob(".*.*") if p.name.split(".")[-1].isdigit()]
+    return f"{seen} files of {', '.join(FOLDERS)}", found
+
+
+def _database(gate: Gate) -> tuple[str, list[str]]:
+    """Deleted rows are overwritten as they go; free pages and the write-ahead log are emptied, then looked at."""
+    gate.database.vacuum()
+    with gate.database.engine.connect() as connection:
+        free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+        secure = connection.exec_driver_sql("PRAGMA secure_delete").scalar_one()
+    found = [f"{free} free pages of the database"] if free else []
+    if not secure:
+        found.append("the database does not overwrite what it deletes")
+    return f"{os.path.getsize(gate.database.path)} bytes, no free page", found
+
+
+def _journal(gate: Gate) -> tuple[str, list[str]]:
+    volumes = gate.journal.volumes()
+    return f"{len(volumes)} volumes", [v.name for v in gate.journal.old_volumes(gate.clock())]
+
+
+def _ended(gate: Gate) -> set[str]:
+    """Requisitions that ended more than an hour ago: time enough for every erasure."""
+    limit = gate.clock() - timedelta(hours=1)
+    with gate.database.read() as s:
+        rows = s.scalars(
+            select(RequisitionRow.id).where(
+                RequisitionRow.state.in_(("closed", "expired")), RequisitionRow.closed_at < limit
+            )
+        )
+        return set(rows) - {LIVE}

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Destruction by the clock, its proof, and a clock that jumps."""
+
+import os
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.archive import ArchiveReader, ArchiveWriter
+from connectors.bounds import Interval
+from connectors.broker import Outgoing, TopicSettings
+from connectors.errors import KeyUnavailable
+from connectors.memory_broker import MemoryBroker
+from connectors.records import encode
+from gate.clock import ClockGuard
+from gate.closure import expire
+from gate.database import RegisterRow
+from gate.errors import DutyRefused, NotFound
+from gate.keeper import Keeper
+from gate.proof import Proof, prove
+from reid.passage import Coverage
+from tests.gate.town import START, Town, canaries, gop
+
+
+def span(start: float, end: float) -> Interval:
+    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    town = Town(tmp_path / "var", cameras=("mairie", "gare"))
+    town.staff()
+    town.record(seconds=20)
+    return town
+
+
+def destroyed(town: Town) -> Keeper:
+    keeper = Keeper(town.gate, town.store)
+    keeper.destroy()
+    keeper.close_requisitions()
+    return keeper
+
+
+def faulty(proof: Proof) -> set[str]:
+    return {p.name for p in proof.places if p.found or p.failed}
+
+
+def raw(folder: Path) -> bytes:
+    return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
+
+
+def fingerprints(town: Town) -> list[bytes]:
+    """Canaries of what lies there sealed: some bytes of every ciphertext."""
+    reader = ArchiveReader(town.site.archive_dir)
+    held = [g.payload[100:132] for c in reader.cameras() for g in reader.records(c, span(0, 60))]
+    views = [p.read_bytes()[20:52] for p in (town.site.archive_dir / "views").rglob("*") if p.is_file()]
+    return held + views
+
+
+def test_thirty_one_days_on_nothing_is_left(town: Town, tmp_path: Path) -> None:
+    requisition = town.opened(intervals=(span(5, 15),), expires_at=START + timedelta(days=20))
+    town.index(requisition, seconds=20)
+    town.index("live", seconds=20)
+    marks = fingerprints(town)
+    assert len(marks) > 40 and all(m in raw(town.folder) for m in marks)
+    # Clear canaries were never on the disk at all.
+    assert not canaries(raw(town.folder))
+    backup = tmp_path / "backup"
+    shutil.copytree(town.site.archive_dir, backup)
+    broker = MemoryBroker()
+    for _ in range(31 * 4):
+        town.clock.turn(hours=6)
+        town.gate.clock_guard.confirm()
+        expire(town.gate)
+        for order in town.gate.requisitions.orders(requisition):
+            if (town.folder / "orders" / f"{order}.close").exists():
+                (town.folder / "orders" / f"{order}.closed").touch()
+        destroyed(town)
+    assert prove(town.gate, town.store, broker).good
+    left = raw(town.folder)
+    assert sum(m in left for m in marks) == 0
+    assert town.store.oldest() is None
+    with town.gate.database.read() as s:
+        kinds = [row.kind for row in s.query(RegisterRow).order_by(RegisterRow.id)]
+    assert kinds[-1] == "proved" and "destroyed" in kinds and "scope_erased" in kinds
+    # A backup of day 1 comes back: its bytes open no more, are not shown, and fail the proof.
+    shutil.copytree(backup, town.site.archive_dir, dirs_exist_ok=True)
+    seal = next(ArchiveReader(town.site.archive_dir).records("mairie", span(5, 6))).seal
+    assert seal
+    with pytest.raises(KeyUnavailable, match="destroyed"):
+        town.gate.keys.data_key(seal)
+    assert faulty(prove(town.gate, town.store, broker)) == {"archive", "pictures"}
+
+
+def test_reads_end_at_the_limit_to_the_second(town: Town) -> None:
+    requisition = town.opened(
+        reference="C 1", basis="inspection", article="", intervals=(span(0, 20),), expires_at=START + timedelta(60)
+    )
+    town.clock.at = START + timedelta(days=30, seconds=10 - 31)
+    tech = town.client("tech")  # signing in turns the clock by 31 s
+    grant = tech.grant(requisition, ("rewind",))
+    seen = canaries(tech.rewind(grant.id, "mairie", span(0, 20)))
+    assert {s - int(START.timestamp()) for _, s in seen} == set(range(10, 20))
+    town.clock.turn(seconds=10)
+    with pytest.raises(NotFound):
+        tech.rewind(grant.id, "mairie", span(0, 20))
+
+
+def plant_archive(town: Town) -> None:
+    writer = ArchiveWriter(town.site.archive_dir)
+    writer.append(gop("gare", START - timedelta(days=40), 1))
+    writer.close()
+
+
+def plant_view(town: Town) -> None:
+    writer = ArchiveWriter(town.site.archive_dir)
+    writer.put_view("live", "gare", START - timedelta(days=40), "00000000-0000-5000-8000-000000000000", 0, b"x")
+
+
+def plant_row(town: Town) -> None:
+    town.store.insert_coverage(
+        [
+            Coverage(
+                scope="live",
+                camera="gare",
+                started_at=START - timedelta(days=40),
+                ended_at=START - timedelta(days=40) + timedelta(seconds=5),
+                status="indexed",
+            )
+        ]
+    )
+
+
+def plant_evidence(town: Town) -> None:
+    (town.folder / "exhibits" / "r00" / "gare").mkdir(parents=True)
+
+
+def plant_export(town: Town) -> None:
+    old = town.folder / "exports" / "x.zip"
+    old.parent.mkdir()
+    old.write_bytes(b"x")
+    at = (town.clock() - timedelta(days=40)).timestamp()
+    os.utime(old, (at, at))
+
+
+@pytest.mark.parametrize(
+    ("plant", "place"),
+    [
+        (plant_archive, "archive"),
+        (plant_view, "pictures"),
+        (plant_row, "store"),
+        (plant_evidence, "evidence"),
+        (plant_export, "folders"),
+    ],
+)
+def test_every_survivor_is_found(town: Town, plant: object, place: str) -> None:
+    broker = MemoryBroker()
+    assert prove(town.gate, town.store, broker).good
+    plant(town)  # type: ignore[operator]
+    assert faulty(prove(town.gate, town.store, broker)) == {place}
+    with town.gate.database.read() as s:
+        assert s.query(RegisterRow).order_by(RegisterRow.id.desc()).first().kind == "proof_failed"  # type: ignore[union-attr]
+
+
+def test_topics_are_looked_through(town: Town) -> None:
+    broker = MemoryBroker()
+    broker.ensure_topic("frames.live", TopicSettings(partitions=2))
+    broker.writer().write("frames.live", [Outgoing(1, "gare", encode(gop("gare", START, 1)))])
+    assert prove(town.gate, town.store, broker).good
+    broker.writer().write("frames.live", [Outgoing(0, "gare", encode(gop("gare", START - timedelta(days=40), 2)))])
+    assert faulty(prove(town.gate, town.store, broker)) == {"topics"}
+
+
+def test_what_was_not_looked_at_is_not_proved(town: Town) -> None:
+    assert faulty(prove(town.gate, None, None)) == {"store", "topics"}
+
+
+@pytest.mark.parametrize("jump", [timedelta(days=40), timedelta(days=-40)])
+def test_a_jump_of_the_clock_destroys_nothing(town: Town, jump: timedelta) -> None:
+    ticks = 0.0
+    town.gate.clock_guard = ClockGuard(town.gate.database, town.clock, lambda: ticks)
+    keeper = Keeper(town.gate, town.store)
+    assert keeper.destroy()
+    town.clock.at += jump
+    assert not keeper.destroy()
+    assert len(list(ArchiveReader(town.site.archive_dir).records("mairie", span(0, 20)))) == 20
+    assert f"{START:%Y-%m-%d}" in town.gate.keys.days()
+    # Another process of the gate, and one after a restart, hold back as well.
+    assert not Keeper(town.new_gate(), town.store).destroy()
+    # What would be past its date by either clock is not shown.
+    limit = town.gate.not_before()
+    assert limit >= town.clock() - timedelta(days=30) and limit >= START - timedelta(days=30)
+    assert not prove(town.gate, town.store, MemoryBroker()).good
+    town.clock.at -= jump
+    town.gate.clock_guard.watch()
+    assert not keeper.destroy()  # only a person frees it
+    with pytest.raises(DutyRefused):
+        town.client("tech").confirm_clock()
+    assert any("clock" in w for w in town.client("admin").whoami().warnings)
+    town.client("admin").confirm_clock()
+    assert keeper.destroy()
+
+
+def test_a_clock_set_back_shows_nothing_more(town: Town) -> None:
+    town.clock.turn(days=29)
+    town.gate.clock_guard.watch()
+    limit = town.gate.not_before()
+    town.clock.turn(days=-20)
+    assert town.gate.not_before() == limit
+    assert town.new_gate().not_before() == limit
