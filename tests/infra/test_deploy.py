@@ -16,7 +16,8 @@ import yaml
 from connectors.site import load_site
 from flows.metrics import CounterName, GaugeName
 from infra.services import METRICS, MOST_INDEX_PROCESSES
-from infra.store_server import METRICS_OFFSET, StoreMetrics
+from infra.store_protocol import StoreMetrics
+from infra.store_server import METRICS_OFFSET
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
