@@ -6,7 +6,8 @@
 The twin takes records at no cost, so that the figure is the least favourable one: with Kafka behind it, the share of
 sealing is smaller.
 
-Runs alternate; the figures are those of the best run of each kind, which other work on the machine disturbed least. Writes `build/bench/sealing.json`.
+Runs alternate; the figures are those of the best run of each kind, which other work on the machine disturbed least.
+Writes `build/bench/sealing.json`.
 """
 
 from __future__ import annotations

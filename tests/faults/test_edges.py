@@ -73,7 +73,7 @@ def flow(name: str, site: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]
         process.wait()
 
 
-def wait_for(condition: Callable[[], bool], what: str, within_s: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], what: str, within_s: float = 180) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen within {within_s} s"
@@ -123,7 +123,7 @@ def test_capture_killed_again_and_again_loses_and_doubles_nothing_of_files(
                 process.wait()
             seen = written(broker, topics.FRAMES_LIVE)
         with flow("capture", file) as process:
-            assert process.wait(90) == 0
+            assert process.wait(240) == 0
     finally:
         del os.environ["PASSAGE_DATA"]
     records = frames_in(broker, topics.FRAMES_LIVE)
@@ -148,7 +148,7 @@ def test_record_killed_at_any_time_loses_nothing_and_holds_nothing_twice(
     file = site_file(tmp_path, fresh, video)
     site = load_site(file)
     with flow("capture", file) as process:
-        assert process.wait(90) == 0
+        assert process.wait(240) == 0
     for kill in range(4):
         with flow("record", file) as process:
             before = sum(recorded_frames(site).values())
@@ -160,7 +160,7 @@ def test_record_killed_at_any_time_loses_nothing_and_holds_nothing_twice(
     with flow("record", file) as process:
         wait_for(lambda: recorded_frames(site) == dict.fromkeys(CAMERAS, SECONDS * 25), "recording all")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     reader = ArchiveReader(site.archive_dir)
     interval = Interval(START, START + timedelta(days=1))
     for camera in CAMERAS:
@@ -182,10 +182,10 @@ def test_a_broker_killed_under_capture_and_record_costs_nothing(
         assert capturing.poll() in (None, 0)
         assert recording.poll() is None
         own_kafka_broker.start(180)
-        assert capturing.wait(120) == 0
-        wait_for(lambda: recorded_frames(site) == dict.fromkeys(CAMERAS, SECONDS * 25), "recording all", 90)
+        assert capturing.wait(240) == 0
+        wait_for(lambda: recorded_frames(site) == dict.fromkeys(CAMERAS, SECONDS * 25), "recording all")
         recording.send_signal(signal.SIGTERM)
-        assert recording.wait(30) == 0
+        assert recording.wait(120) == 0
 
 
 def test_flows_wait_for_a_broker_that_is_not_there_yet_and_drain_meanwhile(
@@ -204,9 +204,9 @@ def test_flows_wait_for_a_broker_that_is_not_there_yet_and_drain_meanwhile(
         wait_for(told, "both saying that the broker is away")
         assert own_kafka_broker.address in said
         recording.send_signal(signal.SIGTERM)
-        assert recording.wait(20) == 0
+        assert recording.wait(120) == 0
         own_kafka_broker.start(180)
-        assert capturing.wait(90) == 0
+        assert capturing.wait(240) == 0
     assert written(site_broker(load_site(file)), topics.FRAMES_LIVE) == 3 * (SECONDS + 1)
 
 
@@ -216,7 +216,7 @@ def test_a_replay_killed_and_run_again_gives_every_record_and_every_end(
     file = site_file(tmp_path, fresh, video)
     site = load_site(file)
     with flow("capture", file) as process:
-        assert process.wait(90) == 0
+        assert process.wait(240) == 0
     with flow("record", file) as process:
         wait_for(lambda: recorded_frames(site) == dict.fromkeys(CAMERAS, SECONDS * 25), "recording all")
         process.send_signal(signal.SIGTERM)
@@ -229,7 +229,7 @@ def test_a_replay_killed_and_run_again_gives_every_record_and_every_end(
         process.send_signal(signal.SIGKILL)
         process.wait()
     with flow("replay", file, "--order", str(order)) as process:
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
     records = frames_in(broker, topic)
     for camera in CAMERAS:
         mine = [r for r in records if r.camera == camera]
@@ -250,7 +250,7 @@ def test_a_stream_is_a_gap_while_capture_is_dead(tmp_path: Path, fresh: KafkaBro
         with flow("capture", file) as process:
             time.sleep(3)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(120) == 0
     gaps = [r for r in frames_in(Kafka(fresh.address), topics.FRAMES_LIVE) if isinstance(r, Gap)]
     assert len(gaps) >= 2
     assert gaps[0].started_at >= began
@@ -272,7 +272,7 @@ def test_a_share_that_makes_no_sense_is_a_bad_configuration(
     tmp_path: Path, fresh: KafkaBroker, video: Path, more: list[str], says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with flow("record", site_file(tmp_path, fresh, video), *more) as process:
-        assert process.wait(30) == 2
+        assert process.wait(120) == 2
     assert says in capfd.readouterr().err
 
 
@@ -281,5 +281,5 @@ def test_a_metrics_port_that_is_taken_is_told(
 ) -> None:
     port = int(fresh.address.rsplit(":", 1)[1])
     with flow("record", site_file(tmp_path, fresh, video), "--metrics-port", str(port)) as process:
-        assert process.wait(30) == 1
+        assert process.wait(120) == 1
     assert f"port {port} for metrics cannot be opened" in capfd.readouterr().err
