@@ -190,8 +190,9 @@ def link(
     sink = StoreSink(store=lambda: store or open_writer(site), views=ArchiveViews(site.archive_dir), stop=drain)
     run_flow(link_flow(source, step, sink, scope, drain), recovery_dir(site, FLOW, scope))
     if order is not None:
-        state = "waiting" if drain() else "done"
-        Progress(site.data / "orders" / f"{order.id}.{FLOW}.json").tell(now=True, state=state)
+        orders = site.data / "orders"
+        orders.mkdir(parents=True, exist_ok=True)
+        Progress(orders / f"{order.id}.{FLOW}.json").tell(now=True, state="waiting" if drain() else "done")
     log.info("drained" if drain() else "linked to its end")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,6 +17,7 @@ from flows.index import index
 from flows.share import Share
 from infra.kafka_broker import KafkaBroker
 from tests.flows.clips import Indexed, clip_site, indexed, seconds
+from tests.flows.draining import EndsAtTheEnd
 
 pytestmark = [pytest.mark.kafka, pytest.mark.media, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -31,36 +31,8 @@ def run_clip(name: str, shared_data: Path, data: Path, broker: Broker, port: int
         broker.delete_topic(topic)
     capture(site, Share(), Drain(), broker)
     drain = Drain()
-    index(site, Share(), drain, broker=_EndsAtTheEnd(broker, drain))
+    index(site, Share(), drain, broker=EndsAtTheEnd(broker, drain))
     return indexed(broker)
-
-
-class _EndsAtTheEnd:
-    """A broker that asks the flow to drain once all that is there was read: continuous indexing has no end."""
-
-    def __init__(self, broker: Broker, drain: Drain) -> None:
-        self._broker = broker
-        self._drain = drain
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._broker, name)
-
-    def reader(self, topic: str, starts: Any) -> Any:
-        reader = self._broker.reader(topic, starts)
-        ends = {p: end for p, (_, end) in self._broker.extent(topic).items()}
-        poll = reader.poll
-        read = {p: 0 for p in starts}
-
-        def counted(most: int) -> list[Any]:
-            if all(read[p] >= ends[p] for p in starts):
-                self._drain.ask()
-            messages = poll(most)
-            for message in messages:
-                read[message.partition] = message.offset + 1
-            return messages
-
-        reader.poll = counted
-        return reader
 
 
 def test_street_clip_gives_the_vehicles_that_a_person_saw(

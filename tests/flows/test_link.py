@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The dataflow of linking over twins in memory: rows to the store, views to the archive, vehicle ids."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from connectors import topics
+from connectors.archive_views import ArchiveViews
+from connectors.bounds import Bounds, Interval
+from connectors.broker import Outgoing
+from connectors.errors import StoreUnavailable
+from connectors.gop import EndOfInterval
+from connectors.memory_broker import MemoryBroker
+from connectors.memory_store import MemoryStore
+from connectors.partitions import site_partitions
+from connectors.records import encode
+from connectors.site import CameraSite, Site
+from connectors.store import PassageQuery
+from flows.drain import Drain
+from flows.link import StoreSink, link
+from reid.linking import Linking
+from reid.passage import Coverage, Passage, Sighting, Track, View
+from tests.flows.sites import site_of, write_order
+from tests.reid.made_town import CAMERAS, POSITIONS, START, MadeTown, made_town
+
+HOUR = Interval(START, START + timedelta(hours=1))
+BOUNDS = Bounds("r-1", frozenset(CAMERAS), (HOUR,), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture(scope="module")
+def town() -> MadeTown:
+    return made_town(3, vehicles=16, seconds=400)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    cameras = [
+        CameraSite.model_validate(
+            {
+                "name": name,
+                "label": name,
+                "url": "rtsp://127.0.0.1:1/none",
+                "position_m": POSITIONS[name],
+                "masks_dwellings": True,
+            }
+        )
+        for name in CAMERAS
+    ]
+    return site_of(tmp_path, cameras)
+
+
+def scoped(passage: Passage) -> Passage:
+    view = View(
+        at=passage.started_at,
+        box=(0, 0, 50, 30),
+        width_px=50,
+        height_px=30,
+        quality=0.5,
+        jpeg=b"\xff\xd8" + passage.id.encode(),
+        reference="",
+    )
+    return msgspec.structs.replace(passage, scope="r-1", views=(view,))
+
+
+def publish(broker: MemoryBroker, site: Site, records: list[Passage | Track | Coverage | EndOfInterval]) -> None:
+    places = site_partitions(site)
+    broker.ensure_topic(topics.passages("r-1"), topics.settings(site, "r-1"))
+    broker.writer().write(topics.passages("r-1"), [Outgoing(places.of(r.camera), r.camera, encode(r)) for r in records])
+
+
+def everything(town: MadeTown) -> list[Passage | Track | Coverage | EndOfInterval]:
+    records: list[Passage | Track | Coverage | EndOfInterval] = [scoped(p) for p in town.passages]
+    records += [
+        Track(
+            passage_id=p.id,
+            scope="r-1",
+            camera=p.camera,
+            sightings=(Sighting(p.started_at, p.first_box, 0.9), Sighting(p.ended_at, p.last_box, 0.9)),
+        )
+        for p in town.passages
+    ]
+    for camera in CAMERAS:
+        records.append(
+            Coverage(scope="r-1", camera=camera, started_at=HOUR.start, ended_at=HOUR.end, status="indexed", frames=9)
+        )
+        records.append(
+            EndOfInterval(camera=camera, scope="r-1", order="o-1", sequence=0, started_at=HOUR.start, ended_at=HOUR.end)
+        )
+    return records
+
+
+def test_an_order_is_stored_and_linked_to_its_end(site: Site, town: MadeTown) -> None:
+    broker, store = MemoryBroker(), MemoryStore()
+    order, _ = write_order(site, CAMERAS, (0, 3600))
+    publish(broker, site, everything(town))
+    link(site, Drain(), order=order, broker=broker, store=store)
+    rows = store.passages(BOUNDS, PassageQuery(limit=1000))
+    assert {r.passage.id for r in rows} == {p.id for p in town.passages}
+    assert len(store.tracks(BOUNDS, [p.id for p in town.passages])) == len(town.passages)
+    assert len(store.coverage(BOUNDS)) == len(CAMERAS)
+    views = ArchiveViews(site.archive_dir)
+    for row in rows:
+        (view,) = row.passage.views
+        assert view.jpeg == b"" and views.get(view.reference) == b"\xff\xd8" + row.passage.id.encode()
+    groups: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        assert row.vehicle_id
+        groups[row.vehicle_id].append(town.vehicle[row.passage.id])
+    pure = sum(len(g) for g in groups.values() if len(set(g)) == 1)
+    assert pure >= 0.8 * len(rows)
+    assert len(groups) <= 1.6 * len(set(town.vehicle.values()))
+
+
+def test_reading_again_changes_nothing(site: Site, town: MadeTown, tmp_path: Path) -> None:
+    order, _ = write_order(site, CAMERAS, (0, 3600))
+    answers = []
+    for times in (1, 2):
+        broker, store = MemoryBroker(), MemoryStore()
+        publish(broker, site, everything(town) * times)
+        own = site.model_copy(update={"data": tmp_path / str(times)})
+        link(own, Drain(), order=order, broker=broker, store=store)
+        answers.append({r.passage.id: r.vehicle_id for r in store.passages(BOUNDS, PassageQuery(limit=1000))})
+    assert answers[0] == answers[1]
+
+
+class AwayAtFirst(MemoryStore):
+    refusals = 3
+
+    def insert_tracks(self, tracks):  # type: ignore[no-untyped-def]
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailable("the store does not answer")
+        super().insert_tracks(tracks)
+
+
+def test_a_store_that_is_away_is_waited_for(site: Site, town: MadeTown) -> None:
+    store = AwayAtFirst()
+    waits: list[float] = []
+    sink = StoreSink(
+        store=lambda: store, views=ArchiveViews(site.archive_dir), stop=lambda: False, sleep=waits.append
+    ).build("s", 0, 1)
+    sink.write_batch([r for r in everything(town) if isinstance(r, Passage | Track)])
+    assert len(waits) == 3 and waits == sorted(waits)
+    assert store.count(BOUNDS, PassageQuery()) == len(town.passages)
+
+
+def test_continuous_linking_gives_every_passage_a_vehicle_as_time_goes_on(town: MadeTown) -> None:
+    linking = Linking("live")
+    words: dict[str, str] = {}
+    for passage in sorted(town.passages, key=lambda p: p.ended_at):
+        for word in linking.take(passage, POSITIONS, continuous=True):
+            assert word.decided_at <= passage.ended_at
+            words[word.passage_id] = word.vehicle_id
+    assert len(words) >= 0.9 * len(town.passages)
+    assert len(set(words.values())) < len(words)
