@@ -239,7 +239,9 @@ def test_a_replay_killed_and_run_again_gives_every_record_and_every_end(
     assert json.loads((site.data / "orders" / "o-1.replay.json").read_text())["state"] == "done"
 
 
-def test_a_stream_is_a_gap_while_capture_is_dead(tmp_path: Path, fresh: KafkaBroker) -> None:
+def test_a_stream_is_a_gap_while_capture_is_dead(
+    tmp_path: Path, fresh: KafkaBroker, capfd: pytest.CaptureFixture[str]
+) -> None:
     """An RTSP camera that never answers: two runs of capture, each telling the gap of its own time."""
     file = site_file(tmp_path, fresh, Path("unused.mp4"))
     text = file.read_text().split("[[camera]]")[0]
@@ -248,7 +250,7 @@ def test_a_stream_is_a_gap_while_capture_is_dead(tmp_path: Path, fresh: KafkaBro
     began = datetime.now(UTC)
     for _ in range(2):
         with flow("capture", file) as process:
-            time.sleep(3)
+            wait_for(lambda: "connecting again" in capfd.readouterr().err, "the camera's refusal")
             process.send_signal(signal.SIGTERM)
             assert process.wait(120) == 0
     gaps = [r for r in frames_in(Kafka(fresh.address), topics.FRAMES_LIVE) if isinstance(r, Gap)]
