@@ -260,11 +260,14 @@ class Demo:
 
     def go_live(self) -> None:
         """Switch one group of cameras to continuous indexing and see rows with their TTL come in."""
-        second = later(self.town, LATER_MINUTES)
-        self._write_site(second, continuous=True)
+        names = [c.name for c in self.town.cameras if c.group == GROUP]
+        self._write_site(self.town, continuous=True)
         stack.reload(self.site)
-        names = [c.name for c in second.cameras if c.group == GROUP]
-        self._say(f"cameras {', '.join(names)} switched to continuous indexing; a second pass of video begins")
+        with self.console.status("starting continuous indexing …"):
+            stack.wait_settled(self.site)
+        self._say(f"cameras {', '.join(names)} switched to continuous indexing, on record and shown on every page")
+        self._write_site(later(self.town, LATER_MINUTES), continuous=True)
+        stack.reload(self.site)
 
         def rows() -> float:
             return float(sum(t.rows for t in live_tables(self.site) if t.table in ("passages", "tracks")))

@@ -20,6 +20,7 @@ METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate":
 
 MOST_INDEX_PROCESSES = METRICS["link"] - METRICS["index"]
 
+_REACHING = ("url", "transport", "start_utc", "pace", "open_timeout_s", "read_timeout_s")
 GROUPS = ("broker", "store", "gate", "flows", "application")
 
 
@@ -66,7 +67,9 @@ def services(site: Site, file: Path) -> list[Service]:
     ]
     recorded = [{k: v for k, v in c.items() if k not in ("indexing", "mode", "group", "label")} for c in cameras]
     kafka = site.kafka.model_dump(mode="json")
-    everything = _fingerprint(site.model_dump(mode="json"), cameras)
+    # How a camera is reached is capture's business alone: no other process starts anew for a changed password.
+    shown = [{k: v for k, v in c.items() if k not in _REACHING} for c in cameras]
+    everything = _fingerprint(site.model_dump(mode="json", exclude={"cameras"}), shown)
     broker = () if site.kafka.bootstrap else ("kafka",)
     store = () if site.store.url else ("store",)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -267,6 +268,21 @@ def reload(site: Site, timeout_s: float = 15.0) -> None:
             return
         time.sleep(0.1)
     raise StackError(f"the supervisor did not read the site file within {timeout_s:.0f} s")
+
+
+def wait_settled(site: Site, timeout_s: float = 420.0) -> StackState:
+    """Wait until everything runs, after a reload. Raises NotRunning, StackError naming what does not come up."""
+    deadline = time.monotonic() + timeout_s
+    began = datetime.now(UTC)
+    while True:
+        watching_pid(site)
+        state = read_state(site)
+        if state is not None and state.written_at > began and state.settled:
+            return state
+        if time.monotonic() > deadline or (state is not None and state.failed):
+            slow = [s for s in (state.services if state else ()) if s.state not in ("running", "finished")]
+            raise StackError("not everything runs: " + "; ".join(f"{s.name} {s.state} {s.message}" for s in slow))
+        time.sleep(0.2)
 
 
 def _popen(child: Child) -> subprocess.Popen[bytes]:
