@@ -131,7 +131,12 @@ class Supervisor:
             if now - w.probed_at >= pause:
                 self._probe(w, now)
         for w in self.watched.values():
-            if w.state in ("waiting", "restarting", "failed") and now >= w.not_before and self._may_start(w):
+            if (
+                w.child is None
+                and w.state in ("waiting", "restarting", "failed")
+                and now >= w.not_before
+                and self._may_start(w)
+            ):
                 self._start(w, now)
 
     def change(self, services: Sequence[Service]) -> list[str]:
@@ -154,6 +159,7 @@ class Supervisor:
             if w.child is not None:
                 self._launcher.end(w.child)
                 w.ending_until = now + w.service.stop_s
+                self._enter(w, "restarting", now)
             if successor is None and w.child is None:
                 del self.watched[name]
             else:
