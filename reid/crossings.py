@@ -15,7 +15,7 @@ from datetime import datetime
 
 from reid.coverage import CoverageLog
 from reid.finding import Ended, Finding, GopFindings, LookedInVain, Missing, Seen
-from reid.joining import JOIN_S, may_join
+from reid.joining import longest_hidden_s, may_join
 from reid.motion import cells_share
 from reid.parked import Stance
 from reid.passage import Box, Coverage, Passage, Track
@@ -203,7 +203,9 @@ class Crossings:
                 out += self._close(tracklet, parked=True)
                 for serial in tracklet.serials:
                     self.tracker.drop(serial)
-            elif not followed and (tracklet.count < 2 or (now - tracklet.last_at).total_seconds() > JOIN_S):
+            elif not followed and (
+                tracklet.count < 2 or (now - tracklet.last_at).total_seconds() > longest_hidden_s(tracklet)
+            ):
                 out += self._close(tracklet)
             else:
                 tracklet.forget_standing()

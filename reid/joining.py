@@ -8,10 +8,15 @@ from typing import Final
 import numpy as np
 
 from reid.describe import likeness
+from reid.passage import Box
 from reid.tracklet import Tracklet, centre
 
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
+STANDING_JOIN_S: Final = 60.0
+"""The same for a vehicle that stood when it went out of sight and is found in the same place."""
+_SAME_PLACE: Final = 0.5
+_STOOD_S: Final = 1.0
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
 _MOST_OVERLAP_S = 0.12
@@ -26,11 +31,21 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
         detector: id of the model whose features both carry.
     """
     hidden = (later.born_at - earlier.last_at).total_seconds()
-    if not -_MOST_OVERLAP_S <= hidden <= JOIN_S or later.count < _LEAST_SIGHTINGS or earlier.count < _LEAST_SIGHTINGS:
+    if (
+        not -_MOST_OVERLAP_S <= hidden <= longest_hidden_s(earlier)
+        or later.count < _LEAST_SIGHTINGS
+        or earlier.count < _LEAST_SIGHTINGS
+    ):
         return None
     if not later.sightings or not earlier.sightings:
         return None
     hidden = max(hidden, 0.0)
+    alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
+    if alike is not None and alike < _LEAST_LIKENESS:
+        return None
+    if hidden > JOIN_S:
+        place = _overlap(earlier.last_box, later.sightings[0].box)
+        return None if place < _SAME_PLACE else 1 - place + 1 + (0.0 if alike is None else 2 * (1 - alike))
     box_a, box_b = earlier.last_box, later.sightings[0].box
     size_a, size_b = (float(np.sqrt((b[2] - b[0]) * (b[3] - b[1]))) for b in (box_a, box_b))
     size = (size_a + size_b) / 2
@@ -52,7 +67,19 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
     # What hides a vehicle hides it bit by bit: boxes at both ends may be cut, so sizes may differ, heights less.
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
-    alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
-    if alike is not None and alike < _LEAST_LIKENESS:
-        return None
     return miss / max(room, 1e-6) + hidden / JOIN_S + (0.0 if alike is None else 2 * (1 - alike))
+
+
+def longest_hidden_s(earlier: Tracklet) -> float:
+    """How long a piece may stay out of sight before it is taken to have left."""
+    return STANDING_JOIN_S if earlier.stance.standing_s(earlier.last_at) >= _STOOD_S else JOIN_S
+
+
+def _overlap(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The camera-link model: which camera can follow which, how likely, and after how long, per ordered pair of cameras.
 
-Travel time is the gap from leaving one view to entering the next, as a log-normal shifted so that views which overlap
-fit too. Where cameras' positions are known, distance and a town's speeds give the prior; what passages show corrects
-it, each pair of passages counting by how surely it is one vehicle (expectation-maximisation, one successor each).
+Travel time is measured two ways, from leaving one view and from entering it, to entering the next; each pair of
+cameras is modelled by the one that is steadier: where views overlap, only the second is. Both are log-normals. Where
+cameras' positions are known, distance and a town's speeds give the prior; what passages show corrects it, each pair of
+passages counting by how surely it is one vehicle (expectation-maximisation, one successor each).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,15 @@ from numpy.typing import NDArray
 from reid.looks import Looks, compare_looks
 from reid.passage import Passage
 
+Since = Literal["exit", "entry"]
+
 LONGEST_GAP_S: Final = 300.0
-SHIFT_S: Final = 6.0
-"""Added to every gap before its logarithm: a vehicle may enter the next view this long before it leaves the last."""
+LONGEST_OVERLAP_S: Final = 120.0
+"""A vehicle may stand in two views at once for this long."""
+_SHIFT_S: Final = {"exit": 6.0, "entry": 1.5}
+"""Added to a time before its logarithm: a vehicle may enter the next view a little before it leaves the last."""
+_IN_VIEW_S: Final = 5.0
+"""What crossing a view takes, before anything is seen."""
 _SPEED_MPS: Final = 8.0
 _DETOUR: Final = 1.25
 _VIEW_M: Final = 25.0
@@ -48,33 +55,44 @@ class CameraLink:
     chance: float
     """That a vehicle which leaves the first is next seen by the second."""
     median: float
-    """Of log(gap + SHIFT_S)."""
+    """Of log(time + shift)."""
     spread: float
     pairs: float
     """How many pairs of passages, by their weight, this was learnt from."""
+    since: Since = "exit"
+    """From what the time is measured."""
 
-    def density(self, gap_s: float) -> float:
-        """Probability density of a gap, per second; 0 outside what can be."""
-        if not -SHIFT_S < gap_s <= LONGEST_GAP_S:
+    @property
+    def shift_s(self) -> float:
+        """Of the logarithm."""
+        return _SHIFT_S[self.since]
+
+    def time_s(self, a: Passage, b: Passage) -> float:
+        """The time that this link measures, seconds."""
+        return gap_s(a, b) if self.since == "exit" else (b.started_at - a.started_at).total_seconds()
+
+    def density(self, time_s: float) -> float:
+        """Probability density of a time, per second; 0 outside what can be."""
+        if not -self.shift_s < time_s <= LONGEST_GAP_S:
             return 0.0
-        shifted = gap_s + SHIFT_S
+        shifted = time_s + self.shift_s
         z = (math.log(shifted) - self.median) / self.spread
         bell = math.exp(-0.5 * z * z) / (shifted * self.spread * math.sqrt(2 * math.pi))
         # A red light, a delivery: some take much longer than any bell allows.
         late = _LATE / LONGEST_GAP_S if shifted > math.exp(self.median) else 0.0
         return (1 - _LATE) * bell + late
 
-    def densities(self, gap: NDArray[np.float64]) -> NDArray[np.float64]:
+    def densities(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same for many."""
-        shifted = np.maximum(gap + SHIFT_S, 1e-3)
+        shifted = np.maximum(times + self.shift_s, 1e-3)
         z = (np.log(shifted) - self.median) / self.spread
         bell = np.exp(-0.5 * z * z) / (shifted * self.spread * math.sqrt(2 * math.pi))
         late = np.where(shifted > math.exp(self.median), _LATE / LONGEST_GAP_S, 0.0)
-        return np.where((gap > -SHIFT_S) & (gap <= LONGEST_GAP_S), (1 - _LATE) * bell + late, 0.0)
+        return np.where((times > -self.shift_s) & (times <= LONGEST_GAP_S), (1 - _LATE) * bell + late, 0.0)
 
     def quantile(self, z: float) -> float:
-        """Gap in seconds at so many deviations from the median."""
-        return math.exp(self.median + z * self.spread) - SHIFT_S
+        """Time in seconds at so many deviations from the median."""
+        return math.exp(self.median + z * self.spread) - self.shift_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +115,15 @@ class LinkModel:
             return -math.inf
         side = self.by_exit.get((a.camera, a.exit, b.camera), 1.0)
         rate = max(self.rates.get(b.camera, 0.01), 1 / LONGEST_GAP_S)
-        return math.log(max(link.chance * side * link.density(gap_s(a, b)), 1e-9) / rate)
+        return math.log(max(link.chance * side * link.density(link.time_s(a, b)), 1e-9) / rate)
 
     def typical_s(self, a: str, b: str) -> tuple[float, float] | None:
-        """Tenth and ninetieth percentile of the gap between two cameras; None where hardly any pair was seen."""
+        """Tenth and ninetieth percentile of the gap between two cameras.
+
+        None where hardly any pair was seen, or where their views overlap and the gap says nothing.
+        """
         link = self.links.get((a, b))
-        if link is None or link.pairs < 2.0:
+        if link is None or link.pairs < 2.0 or link.since == "entry":
             return None
         return max(0.0, link.quantile(-1.2816)), max(0.0, link.quantile(1.2816))
 
@@ -114,10 +135,10 @@ def gap_s(a: Passage, b: Passage) -> float:
 
 def possible(a: Passage, b: Passage) -> bool:
     """Whether one vehicle can have made `a` and then `b`."""
-    if b.started_at <= a.started_at or b.ended_at <= a.ended_at:
+    if b.started_at <= a.started_at:
         return False
     gap = gap_s(a, b)
-    return (gap > 0 if a.camera == b.camera else gap > -SHIFT_S) and gap <= LONGEST_GAP_S
+    return (gap > 0 if a.camera == b.camera else gap > -LONGEST_OVERLAP_S) and gap <= LONGEST_GAP_S
 
 
 def learn_links(
@@ -168,8 +189,8 @@ def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]
         whole = sum(p for _, _, p in pulls.values()) or 1.0
         for b, (median, spread, pull) in pulls.items():
             chance = (1 - _VANISHES - _SAME_CAMERA) * pull / whole
-            priors[a, b] = CameraLink(chance, math.log(median + SHIFT_S), spread, 0.0)
-        priors[a, a] = CameraLink(_SAME_CAMERA, math.log(20.0 + SHIFT_S), 1.0, 0.0)
+            priors[a, b] = CameraLink(chance, math.log(median + _SHIFT_S["exit"]), spread, 0.0)
+        priors[a, a] = CameraLink(_SAME_CAMERA, math.log(20.0 + _SHIFT_S["exit"]), 1.0, 0.0)
     return priors
 
 
@@ -190,10 +211,13 @@ def _weights(
             continue
         block = np.ix_(rows[a], rows[b])
         gaps = starts[rows[b]][None] - ends[rows[a]][:, None]
-        follows = (starts[rows[b]][None] > starts[rows[a]][:, None]) & (ends[rows[b]][None] > ends[rows[a]][:, None])
-        if a == b:
-            follows &= gaps > 0
-        odds[block] = np.where(follows, link.chance * link.densities(gaps) / rates[b], 0.0) * np.exp(total[block])
+        onsets = starts[rows[b]][None] - starts[rows[a]][:, None]
+        follows = (onsets > 0) & (gaps > (0 if a == b else -LONGEST_OVERLAP_S)) & (gaps <= LONGEST_GAP_S)
+        density = link.densities(gaps if link.since == "exit" else onsets)
+        if link.pairs == 0.0 and a != b:
+            # Nothing learnt yet: either way of measuring may turn out to be the steady one.
+            density = np.maximum(density, _onset_of(link).densities(onsets))
+        odds[block] = np.where(follows, link.chance * density / rates[b], 0.0) * np.exp(total[block])
     # Nobody coming next, and coming from nowhere, are rivals of every pair.
     for _ in range(3):
         odds = odds / (_VANISHES + odds.sum(axis=1, keepdims=True))
@@ -219,17 +243,41 @@ def _refit(
             continue
         block = weights[np.ix_(mine, theirs)]
         found = float(block.sum())
-        logs = np.log(np.maximum(starts[theirs][None] - ends[mine][:, None] + SHIFT_S, 1e-3))
-        whole = found + _PRIOR_PAIRS
-        median = (float((block * logs).sum()) + _PRIOR_PAIRS * prior.median) / whole
-        squares = float((block * (logs - median) ** 2).sum()) + _PRIOR_PAIRS * prior.spread**2
         chance = (found + _PRIOR_PAIRS * prior.chance) / (len(mine) + _PRIOR_PAIRS)
-        links[a, b] = CameraLink(chance, median, max(_LEAST_SPREAD, math.sqrt(squares / whole)), found)
+        gaps = starts[theirs][None] - ends[mine][:, None]
+        onsets = starts[theirs][None] - starts[mine][:, None]
+        fits = [_fit(prior, chance, block, gaps)]
+        if a != b:
+            fits.append(_fit(_onset_of(prior), chance, block, onsets))
+        links[a, b] = min(fits, key=lambda fit: fit.spread * (math.exp(fit.median) - 0.5 * fit.shift_s))
         for row, i in enumerate(mine):
             key = (a, exits[i], b)
             sides[key] = sides.get(key, 0.0) + float(block[row].sum())
             sides[a, exits[i], ""] = sides.get((a, exits[i], ""), 0.0) + float(block[row].sum())
     return links, sides
+
+
+def _onset_of(prior: CameraLink) -> CameraLink:
+    """The same prior, measured from entering the first view."""
+    seconds = math.exp(prior.median) - prior.shift_s + _IN_VIEW_S
+    return CameraLink(
+        prior.chance, math.log(seconds + _SHIFT_S["entry"]), max(prior.spread, _BLIND_SPREAD), prior.pairs, "entry"
+    )
+
+
+def _fit(prior: CameraLink, chance: float, weights: NDArray[np.float64], times: NDArray[np.float64]) -> CameraLink:
+    """One way of measuring, fitted to weighted pairs and held by its prior; far-off pairs count little."""
+    logs = np.log(np.maximum(times + prior.shift_s, 1e-3))
+    found = float(weights.sum())
+    weights = np.where(times > -prior.shift_s, weights, 0.0)
+    median, spread = prior.median, prior.spread
+    for _ in range(5):
+        near = weights / (1 + ((logs - median) / (2 * spread)) ** 2)
+        whole = float(near.sum()) + _PRIOR_PAIRS * 0.5
+        median = (float((near * logs).sum()) + _PRIOR_PAIRS * 0.5 * prior.median) / whole
+        squares = float((near * (logs - median) ** 2).sum()) + _PRIOR_PAIRS * 0.25 * prior.spread**2
+        spread = max(_LEAST_SPREAD, math.sqrt(squares / whole))
+    return CameraLink(chance, median, spread, found, prior.since)
 
 
 def _side_factors(

@@ -2,7 +2,7 @@
 """ByteTrack (Zhang et al. 2022, ultralytics' implementation) for one camera, made to be kept.
 
 What differs from the original: frames are counted in milliseconds, so that patience is a time whatever the frame rate;
-a lost track whose place shows no motion is frozen, neither aged nor moved on, because what it followed is standing
+a lost track whose place has shown no motion since is frozen, neither aged nor moved on, because what it followed stands
 there; only what moves starts a track; and the whole state is small, plain, pickles, and belongs to one camera alone.
 """
 
@@ -19,7 +19,7 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
-from reid.finding import Finding
+from reid.finding import Finding, unpack
 from reid.passage import Box
 
 PATIENCE_S = 1.5
@@ -33,6 +33,13 @@ MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""
 FROZEN_SHARE = 0.03
 """Share of a lost track's place below which nothing happens there."""
+DISTURBED_SHARE = 0.12
+"""Share from which something goes on at a lost track's place: what stood there may have left, or is hidden."""
+
+_COLOURS_APART = 0.45
+"""Bhattacharyya coefficient of colours below which a finding is hardly what a track followed."""
+_COLOURS_KEPT = 0.8
+"""Share of a track's colours that one more finding leaves."""
 
 _FIELDS = (
     "track_id",
@@ -146,6 +153,11 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             )
         )
         self._moving: NDArray[np.bool_] = np.zeros(0, dtype=bool)
+        self._colours: dict[int, NDArray[np.float64]] = {}
+        """Track number → running colours."""
+        self._findings: Sequence[Finding] = ()
+        self._disturbed: set[int] = set()
+        """Lost tracks at whose place something has gone on since: they are frozen no longer."""
 
     def reset_id(self) -> None:
         """Start numbering at 1."""
@@ -153,6 +165,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
 
     def take(self, now: int, findings: Sequence[Finding]) -> list[tuple[int, int]]:
         """One frame, `now` milliseconds after the first."""
+        self._findings = findings
         self._moving = np.array([f.moving >= MOVING_SHARE for f in findings], dtype=bool)
         xyxy = np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4)
         # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
@@ -161,13 +174,43 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         # The library keeps a thousand removed tracks for its own drawing; kept state is paid for at every snapshot.
         self.lost_stracks = [t for t in self.lost_stracks if t.state == TrackState.Lost]
         self.removed_stracks = []
-        return sorted((t.track_id, int(t.idx)) for t in self.tracked_stracks if t.frame_id == self.frame_id)
+        self._disturbed &= {t.track_id for t in self.lost_stracks}
+        seen = sorted((t.track_id, int(t.idx)) for t in self.tracked_stracks if t.frame_id == self.frame_id)
+        self._remember_colours(seen)
+        return seen
+
+    def _remember_colours(self, seen: Sequence[tuple[int, int]]) -> None:
+        kept = {t.track_id for t in self.tracked_stracks} | {t.track_id for t in self.lost_stracks}
+        self._colours = {number: c for number, c in self._colours.items() if number in kept}
+        for number, index in seen:
+            if self._findings[index].colours:
+                now = unpack(self._findings[index].colours)
+                before = self._colours.get(number)
+                self._colours[number] = now if before is None else _COLOURS_KEPT * before + (1 - _COLOURS_KEPT) * now
+
+    def _apart(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
+        """How much colours speak against each pair: 0 where they say nothing."""
+        apart = np.zeros((len(tracks), len(detections)), dtype=np.float32)
+        for column, detection in enumerate(detections):
+            packed = self._findings[int(detection.idx)].colours
+            if not packed:
+                continue
+            now = np.sqrt(unpack(packed))
+            for row, track in enumerate(tracks):
+                before = self._colours.get(track.track_id)
+                if before is not None:
+                    alike = float(np.sqrt(before) @ now)
+                    apart[row, column] = max(0.0, _COLOURS_APART - alike) / _COLOURS_APART
+        return apart
 
     def freeze(self, now: int, moving_at: Callable[[Box], float]) -> None:
         """Hold the tracks whose place is still: what they followed stands there."""
         for track in self.tracked_stracks + self.lost_stracks:
             x1, y1, x2, y2 = (float(v) for v in track.xyxy)
-            if moving_at((x1, y1, x2, y2)) < FROZEN_SHARE:
+            moving = moving_at((x1, y1, x2, y2))
+            if track.state == TrackState.Lost and moving >= DISTURBED_SHARE:
+                self._disturbed.add(track.track_id)
+            if moving < FROZEN_SHARE and track.track_id not in self._disturbed:
                 track.frame_id = now
                 if track.state == TrackState.Lost:
                     track.mean[4:] = 0
@@ -190,7 +233,9 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             alike = np.minimum(size_a[:, None], size_b[None]) / np.maximum(size_a[:, None], size_b[None])
             near = 0.45 * np.clip(1 - gap / (1.2 * reach), 0, 1) * (alike > 0.6)
             dists = np.minimum(dists, 1 - near).astype(np.float32)
-        return np.asarray(matching.fuse_score(dists, detections), dtype=np.float32)
+        fused = np.asarray(matching.fuse_score(dists, detections), dtype=np.float32)
+        # Within a queue places are taken over: where overlap is small, another colour is another vehicle.
+        return fused + self._apart(tracks, detections) if fused.size else fused
 
     def _init_new_tracks(
         self,
@@ -208,6 +253,8 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         return {
             "frame": self.frame_id,
             "numbers": self._ids.last,
+            "disturbed": sorted(self._disturbed),
+            "colours": dict(self._colours),
             "tracked": [_dump_track(t) for t in self.tracked_stracks],
             "lost": [_dump_track(t) for t in self.lost_stracks],
         }
@@ -216,6 +263,8 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Go on from what `dump` gave."""
         self.frame_id = state["frame"]
         self._ids = _Numbers(state["numbers"])
+        self._disturbed = set(state["disturbed"])
+        self._colours = dict(state["colours"])
         self.tracked_stracks = [self._load_track(t) for t in state["tracked"]]
         self.lost_stracks = [self._load_track(t) for t in state["lost"]]
 

@@ -89,7 +89,7 @@ def main() -> int:
         server = KafkaBroker(
             BrokerSettings(folder=folder / "kafka", logs=folder / "logs", port=port, heap_mb=256, partitions=2)
         )
-        server.start()
+        server.start(timeout_s=300)
         try:
             broker = Kafka(server.address)
             # Before and after, so that a machine that others use as well favours neither.
