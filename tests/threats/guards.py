@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+# ruff: noqa: E501  (lines of the gate are quoted whole)
+"""Shows once that every guard is needed: each is removed in turn, and the test of its threat must then fail.
+
+    python tests/threats/guards.py            # the guards of docs/threats.md
+    python tests/threats/guards.py --planted  # twenty bugs in the rules, found by the property test
+
+Writes `build/bench/guards.json` or `build/bench/planted.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.threats.mutants import ROOT, Change, run, warm_up
+
+MAIN = "tests/gate/test_main_job.py::"
+JOURNAL = "tests/gate/test_journal.py::"
+CHECK = "tests/gate/test_journal_check.py::"
+EVIDENCE = "tests/gate/test_evidence.py::"
+EXHIBITS = "tests/gate/test_exhibits.py::"
+PROOF = "tests/gate/test_proof.py::"
+THREATS = "tests/threats/test_threats.py::"
+
+GUARDS: tuple[tuple[Change, str], ...] = (
+    (
+        Change("ended session", "gate.sessions", "row is None or row.ended_at is not None", "row is None"),
+        MAIN + "test_signing_out_and_replaying_the_token",
+    ),
+    (
+        Change("idle lock", "gate.sessions", "if now - row.seen_at >= self._idle:", "if False:"),
+        MAIN + "test_idle_sessions_lock_and_playing_keeps_them_open",
+    ),
+    (
+        Change("code replayed", "gate.people", "count > row.totp_step and ", ""),
+        MAIN + "test_lock_out_codes_used_once_and_recovery",
+    ),
+    (
+        Change("lock-out", "gate.people", "if row.failures >= FAILURES:", "if False:"),
+        MAIN + "test_lock_out_codes_used_once_and_recovery",
+    ),
+    (
+        Change(
+            "page of another site", "gate.service", "if origin is not None and origin not in self.origins:", "if False:"
+        ),
+        MAIN + "test_other_hosts_and_origins_are_refused",
+    ),
+    (
+        Change("name of another host", "gate.service", "if host not in self._hosts:", "if False:"),
+        MAIN + "test_other_hosts_and_origins_are_refused",
+    ),
+    (
+        Change("rules read again in mid-act", "gate.grants", "            self.still(permit)\n", ""),
+        MAIN + "test_habilitation_that_lapses_in_mid_act",
+    ),
+    (
+        Change("closure in mid-act", "gate.grants", "            self.still(permit)\n", ""),
+        MAIN + "test_playing_stops_at_the_chunk_after_closure",
+    ),
+    (
+        Change(
+            "habilitation",
+            "gate.access",
+            'if allowed <= NEEDS_HABILITATION and not person.holds("habilitation", now):',
+            "if False:",
+        ),
+        MAIN + "test_habilitation_that_lapses_in_mid_act",
+    ),
+    (
+        Change(
+            "one camera too many", "gate.access", "strange = cameras - allowed_cameras", "strange = cameras - cameras"
+        ),
+        MAIN + "test_one_camera_or_one_second_outside_gets_nothing",
+    ),
+    (
+        Change("one second too many", "gate.access", "if not covered(interval, allowed_intervals):", "if False:"),
+        MAIN + "test_one_camera_or_one_second_outside_gets_nothing",
+    ),
+    (
+        Change("pictures at the edge", "gate.rewind", "if not interval.holds(gop.first_at):", "if False:"),
+        "tests/gate/test_edges.py::test_a_group_that_began_before_the_scope_is_left_out",
+    ),
+    (
+        Change("borrowed grant", "gate.grants", "if row is None or row.session != session:", "if row is None:"),
+        MAIN + "test_grants_are_worth_nothing_to_others",
+    ),
+    (
+        Change(
+            "id of another requisition",
+            "gate.search",
+            "store.passage(permit.bounds, passage_id)",
+            "next((r for r in (store.passage(type(b)(x, b.cameras, b.intervals, b.not_before), passage_id) for b in [permit.bounds] for x in ('live', b.scope)) if r), None)",
+        ),
+        MAIN + "test_passages_of_another_scope_are_as_absent_as_none",
+    ),
+    (
+        Change("closed requisition", "gate.access", 'if basis.state != "open":', "if False:"),
+        MAIN + "test_playing_stops_at_the_chunk_after_closure",
+    ),
+    (
+        Change(
+            "two persons",
+            "gate.requisitions",
+            "if not may_open(by.id, row.registered_by, others_on_duty):",
+            "if False:",
+        ),
+        MAIN + "test_who_registers_does_not_open_while_another_is_on_duty",
+    ),
+    (
+        Change(
+            "indexer's scope",
+            "gate.component",
+            "if camera not in basis.cameras or not any(covers.meet(i) for i in reaching):",
+            "if False:",
+        ),
+        EVIDENCE + "test_the_indexer_gets_the_keys_of_open_requisitions_only",
+    ),
+    (
+        Change(
+            "indexer's token",
+            "gate.service",
+            "if not hmac.compare_digest(token.encode(), self._component_token.encode()):",
+            "if False:",
+        ),
+        EVIDENCE + "test_the_indexer_gets_the_keys_of_open_requisitions_only",
+    ),
+    (
+        Change("entry edited", "gate.journal_check", "if claimed != right:", "if False:"),
+        CHECK + "test_tampering",
+    ),
+    (
+        Change("entries out of order", "gate.journal_check", "elif own != number + 1:", "elif False:"),
+        CHECK + "test_tampering",
+    ),
+    (
+        Change("journal cut short", "gate.journal_check", "if number > count and not broken:", "if False:"),
+        CHECK + "test_tampering",
+    ),
+    (
+        Change("journal rolled back", "gate.journal_check", "if anchor.count > count:", "if False:"),
+        CHECK + "test_a_rollback_shows_by_an_anchor_and_only_by_one",
+    ),
+    (
+        Change(
+            "journal chained anew",
+            "gate.journal_check",
+            "if first <= number <= count and hashes.get(number) != own:",
+            "if False:",
+        ),
+        CHECK + "test_tampering",
+    ),
+    (
+        Change("disk full", "gate.journal", "            os.ftruncate(descriptor, before)\n", ""),
+        JOURNAL + "test_half_written_entry_is_taken_back",
+    ),
+    (
+        Change(
+            "no journal, no act",
+            "gate.journal",
+            'intent = self.append("intent", act, because, details)',
+            "intent = Head(0, START)",
+        ),
+        JOURNAL + "test_no_write_no_act",
+    ),
+    (
+        Change(
+            "destroyed key comes back",
+            "gate.keystore",
+            "        if self.destroyed(name):\n            return False\n",
+            "",
+        ),
+        EVIDENCE + "test_keys_destroyed_stay_destroyed",
+    ),
+    (
+        Change("clock jumped", "gate.clock", "if abs(drift) > JUMP:", "if False:"),
+        PROOF + "test_a_jump_of_the_clock_destroys_nothing",
+    ),
+    (
+        Change(
+            "clock set back",
+            "gate.clock",
+            "return now if self._latest is None or now > self._latest else self._latest",
+            "return now",
+        ),
+        PROOF + "test_a_clock_set_back_shows_nothing_more",
+    ),
+    (
+        Change("past its date", "gate.footage", "if e[1].first_at >= bounds.not_before", "if True"),
+        PROOF + "test_reads_end_at_the_limit_to_the_second",
+    ),
+    (
+        Change(
+            "export outside",
+            "gate.exhibits",
+            'gate.grants.permit(live, grant, "export", [clip.camera], clip.interval)',
+            "pass",
+        ),
+        EXHIBITS + "test_export_is_refused_outside_the_grant",
+    ),
+    (
+        Change("export after closure", "gate.exhibits", "                    gate.grants.still(permit)\n", ""),
+        EXHIBITS + "test_what_breaks_off_is_unsigned_and_journalled",
+    ),
+    (
+        Change(
+            "secrets in the database",
+            "gate.people",
+            'totp=self._vault.seal(secret.encode(), f"totp {identifier}")',
+            "totp=secret.encode()",
+        ),
+        THREATS + "test_a_backup_of_the_database_signs_nobody_in",
+    ),
+    (
+        Change(
+            "tokens in the database",
+            "gate.sessions",
+            "return hashlib.sha256(token.encode()).hexdigest()",
+            "return token",
+        ),
+        THREATS + "test_a_backup_of_the_database_signs_nobody_in",
+    ),
+    (
+        Change("names of files", "gate.keystore", "if not (_DAY.match(name) or _EXHIBIT.match(name)):", "if False:"),
+        EVIDENCE + "test_keys_destroyed_stay_destroyed",
+    ),
+)
+
+PLANTED: tuple[Change, ...] = (
+    Change(
+        "cameras not looked at", "gate.access", "strange = cameras - allowed_cameras", "strange = cameras - cameras"
+    ),
+    Change("seconds not looked at", "gate.access", "if not covered(interval, allowed_intervals):", "if False:"),
+    Change(
+        "a second of slack",
+        "gate.access",
+        "if reached >= interval.end:",
+        "if (interval.end - reached).total_seconds() <= 1:",
+    ),
+    Change(
+        "a microsecond of slack",
+        "gate.access",
+        "if piece.start > reached:",
+        "if (piece.start - reached).total_seconds() > 1e-6:",
+    ),
+    Change(
+        "drafts count as open", "gate.access", 'if basis.state != "open":', 'if basis.state not in ("open", "draft"):'
+    ),
+    Change(
+        "closed ones count as open",
+        "gate.access",
+        'if basis.state != "open":',
+        'if basis.state not in ("open", "closed"):',
+    ),
+    Change("expiry forgotten", "gate.access", "if now >= basis.expires_at:", "if False:"),
+    Change(
+        "habilitation forgotten",
+        "gate.access",
+        'if allowed <= NEEDS_HABILITATION and not person.holds("habilitation", now):',
+        "if False:",
+    ),
+    Change(
+        "agrément forgotten",
+        "gate.access",
+        'if what == "operate" and person.municipal and not person.holds("agrement", now):',
+        "if False:",
+    ),
+    Change(
+        "end of a credential forgotten",
+        "gate.access",
+        "return self.starts_at <= now < self.ends_at",
+        "return self.starts_at <= now",
+    ),
+    Change(
+        "registrars operate",
+        "gate.access",
+        '"operate": frozenset({"technician"})',
+        '"operate": frozenset({"technician", "registrar"})',
+    ),
+    Change(
+        "auditors operate",
+        "gate.access",
+        '"operate": frozenset({"technician"})',
+        '"operate": frozenset({"technician", "auditor"})',
+    ),
+    Change(
+        "narrow bases trace", "gate.access", "beyond = acts - ACTS[basis.basis]", 'beyond = acts - ACTS["requisition"]'
+    ),
+    Change("acts of the grant forgotten", "gate.access", "if act not in self.acts:", "if False:"),
+    Change(
+        "grant as wide as the requisition",
+        "gate.access",
+        'self.cameras, self.intervals, "this grant")',
+        'self.basis.cameras, self.basis.intervals, "this grant")',
+    ),
+    Change(
+        "whole grant though a part was asked",
+        "gate.access",
+        "return whole.meet(chosen, interval)",
+        "return Bounds(self.basis.id, self.basis.cameras, self.basis.intervals, not_before)",
+    ),
+    Change("borrowed grants work", "gate.grants", "if row is None or row.session != session:", "if row is None:"),
+    Change("withdrawn grants work", "gate.grants", "if row.withdrawn_at is not None:", "if False:"),
+    Change("ended sessions work", "gate.sessions", "row is None or row.ended_at is not None", "row is None"),
+    Change("idle sessions work", "gate.sessions", "if now - row.seen_at >= self._idle:", "if False:"),
+    Change("retention forgotten in the archive", "gate.footage", "if e[1].first_at >= bounds.not_before", "if True"),
+    Change("groups shown beyond the end", "gate.rewind", "if gop.last_at < interval.end:", "if True:"),
+)
+"""Bugs in the rules; the property test must find every one."""
+
+
+def main() -> int:
+    """Remove, test, tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--planted", action="store_true", help="bugs in the rules against the property test")
+    parser.add_argument("--cases", type=int, default=3000, help="cases the property test may use for each bug")
+    parser.add_argument("--only", default="", help="only those whose name holds this")
+    options = parser.parse_args()
+    warm_up()
+    os.environ["PASSAGE_PROPERTY_CASES"] = str(options.cases)
+    prop = "tests/gate/test_rules_property.py"
+    wanted = [(c, prop) for c in PLANTED] if options.planted else list(GUARDS)
+    shown: dict[str, bool] = {}
+    begun = time.time()
+    for change, test in wanted:
+        if options.only not in change.name:
+            continue
+        status, text = run(change, [test])
+        shown[change.name] = status == 1
+        print(f"{'shown' if status == 1 else 'NOT SHOWN'}  {change.name}", flush=True)
+        if status != 1:
+            print(text)
+    name = "planted" if options.planted else "guards"
+    out = ROOT / "build" / "bench" / f"{name}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    answer = {f"{name}_tried": len(shown), f"{name}_shown": sum(shown.values()), "seconds": round(time.time() - begun)}
+    out.write_text(json.dumps({**answer, "not_shown": [n for n, good in shown.items() if not good]}, indent=1))
+    print(json.dumps(answer))
+    return 0 if all(shown.values()) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
