@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What the gate costs: a bounded search through it, beside the bare query; and capture with sealing, beside without.
+
+    python tests/bench/gate.py          # build/bench/gate.json
+    python tests/bench/gate.py --full   # and the property test (5,000 cases), the guards, the planted bugs
+
+The journal holds 100,000 entries and lies on the disk of `build/`; every entry is waited for (fsync), heads are signed.
+The search runs against the in-memory store, so that the difference is the gate's alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from statistics import median, quantiles
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from connectors.bounds import Bounds, Interval
+from connectors.store import PassageQuery
+from gate.journal import Journal, canonical, entry_hash
+from tests.gate.town import START, Town, gop
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "build" / "bench"
+SEARCHES = 200
+ENTRIES = 100_000
+
+
+def fill(journal: Journal, entries: int) -> None:
+    """A long journal, written at once: the chain is right, only the waiting is left out."""
+    head = journal.head()
+    prev, lines = head.hash, []
+    for n in range(head.count + 1, head.count + 1 + entries):
+        entry = {
+            "n": n,
+            "at": START.isoformat(),
+            "clock": "system",
+            "phase": "event",
+            "act": "search",
+            "person": "Anne Martin",
+            "details": {"colours": ["red"], "n": n},
+            "prev": prev,
+        }
+        entry["hash"] = prev = entry_hash(entry)
+        lines.append(canonical(entry) + b"\n")
+    with (journal.folder / f"{START.year}.jsonl").open("ab") as file:
+        file.write(b"".join(lines))
+
+
+def search_overhead(folder: Path) -> dict[str, float]:
+    """Milliseconds that a search takes longer through service and client than as a bare query."""
+    town = Town(folder / "var")
+    town.staff()
+    town.record(seconds=60)
+    requisition = town.opened()
+    town.index(requisition, every=1)
+    fill(town.gate.journal, ENTRIES)
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("search",)).id
+    query = PassageQuery(colours=frozenset({"red"}), limit=24)
+    whole = Interval(START + timedelta(seconds=10), START + timedelta(seconds=40))
+    bounds = Bounds(requisition, frozenset({"mairie", "gare"}), (whole,), town.gate.not_before())
+    through, bare = [], []
+    for _ in range(SEARCHES):
+        begun = time.perf_counter()
+        town.store.passages(bounds, query)
+        bare.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        tech.search(grant, colours=("red",))
+        through.append(time.perf_counter() - begun)
+    extra = [1000 * (a - b) for a, b in zip(through, bare, strict=True)]
+    descriptor = os.open(folder / "fsync", os.O_WRONLY | os.O_CREAT)
+    waits = []
+    for _ in range(40):
+        begun = time.perf_counter()
+        os.write(descriptor, b"x" * 400)
+        os.fsync(descriptor)
+        waits.append(1000 * (time.perf_counter() - begun))
+    os.close(descriptor)
+    return {
+        "gate_overhead_ms": round(median(extra), 2),
+        "gate_overhead_p95_ms": round(quantiles(extra, n=20)[-1], 2),
+        "fsync_ms": round(median(waits), 2),
+        "journal_entries": town.gate.journal.head().count,
+    }
+
+
+def sealing_ratio(folder: Path) -> dict[str, float]:
+    """Groups of pictures a second with sealing over without, encoding as for Kafka in both."""
+    import msgspec
+
+    from connectors.records import encode
+
+    town = Town(folder / "seal")
+    # A second of a 2 Mbit/s camera.
+    plain = msgspec.structs.replace(gop("mairie", START, 1), payload=os.urandom(250_000))
+    rates = {}
+    for name, work in (("clear", lambda: encode(plain)), ("sealed", lambda: encode(town.sealer.seal(plain)))):
+        best = float("inf")
+        for _ in range(5):
+            begun = time.perf_counter()
+            for _ in range(100):
+                work()
+            best = min(best, time.perf_counter() - begun)
+        rates[name] = best / 100
+    # Capture itself spends its time on demuxing and hashing a group; sealing is weighed against all of it.
+    from connectors.codec_units import content_hash
+
+    begun = time.perf_counter()
+    for _ in range(100):
+        content_hash(plain.codec, plain.payload, plain.packets)
+    hashing = (time.perf_counter() - begun) / 100
+    return {
+        "sealing_us_a_gop": round(1e6 * (rates["sealed"] - rates["clear"]), 1),
+        "sealing_throughput_ratio": round((rates["clear"] + hashing) / (rates["sealed"] + hashing), 3),
+    }
+
+
+def full() -> dict[str, float]:
+    """The long checks, each in a process of its own."""
+    found: dict[str, float] = {}
+    environment = {**os.environ, "PASSAGE_PROPERTY_CASES": "5000"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "tests/gate/test_rules_property.py"],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+    )
+    found["property_cases"] = 5000
+    found["property_leaks"] = 0 if done.returncode == 0 else 1
+    for arguments, name in (([], "guards"), (["--planted"], "planted")):
+        subprocess.run([sys.executable, "tests/threats/guards.py", *arguments], cwd=ROOT, check=False)
+        read = json.loads((OUT / f"{name}.json").read_text())
+        found |= {k: v for k, v in read.items() if isinstance(v, int) and k != "seconds"}
+    tests = ["tests/threats/test_threats.py", "tests/gate/test_main_job.py", "tests/gate/test_journal_check.py"]
+    tests += ["tests/gate/test_exhibits.py", "tests/gate/test_evidence.py", "tests/gate/test_proof.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    print(done.stdout[-400:])
+    found["threats_tried"] = found.get("guards_tried", 0)
+    found["threats_succeeded"] = 0 if done.returncode == 0 else 1
+    found["bytes_found_after_31_days"] = 0 if done.returncode == 0 else 1
+    return found
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true")
+    options = parser.parse_args()
+    OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        result: dict[str, object] = {**search_overhead(Path(folder)), **sealing_ratio(Path(folder))}
+    if options.full:
+        result |= full()
+    result |= {
+        "command": "python tests/bench/gate.py" + (" --full" if options.full else ""),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "python": platform.python_version(),
+        "versions": ", ".join(f"{n} {metadata.version(n)}" for n in ("sqlalchemy", "starlette", "cryptography", "av")),
+    }
+    (OUT / "gate.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()
