@@ -48,10 +48,11 @@ class DetectorSettings:
     """A shipped model's name, a path (OpenVINO folder or .xml; .pt, .onnx…), or any model name ultralytics knows."""
     confidence: float | None = None
     """Lowest score that counts; None takes the model's own published threshold, else 0.25."""
-    iou: float = 0.7
-    """Overlap above which the weaker of two boxes of one class goes."""
-    class_agnostic: bool = False
-    """Whether boxes of different classes suppress each other too (one vehicle seen as van and truck becomes one)."""
+    iou: float | None = None
+    """Overlap above which the weaker of two boxes goes; None takes the model's own published one, else 0.7."""
+    class_agnostic: bool | None = None
+    """Whether boxes of different classes suppress each other too (one vehicle seen as van and truck becomes one);
+    None takes the model's own word, else not."""
     input_hw: tuple[int, int] | None = None
     """Height and width of the model's input in pixels, multiples of 32; None takes the model's own."""
     threads: int = 2
@@ -136,7 +137,7 @@ def _check(spec: DetectorSettings) -> None:
     """Refuse settings that cannot be meant."""
     if spec.confidence is not None and not 0 < spec.confidence < 1:
         raise ValueError(f"detector confidence is {spec.confidence}; it must lie between 0 and 1")
-    if not 0 < spec.iou <= 1:
+    if spec.iou is not None and not 0 < spec.iou <= 1:
         raise ValueError(f"detector iou is {spec.iou}; it must lie between 0 and 1")
     if spec.threads < 1:
         raise ValueError(f"detector threads is {spec.threads}; at least 1 is needed")

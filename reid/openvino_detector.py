@@ -23,6 +23,7 @@ from reid.region_features import find_feature_node, pool_regions
 from reid.suppression import decode
 
 DEFAULT_CONFIDENCE = 0.25
+DEFAULT_IOU = 0.7
 
 _HEADS = ((8, 16, 32), (8, 16), (16, 32), (4, 8, 16), (4, 8, 16, 32), (8, 16, 32, 64))
 """Strides that YOLO heads predict at; their number of anchors tells a detector's output from any other."""
@@ -47,14 +48,9 @@ class OpenVinoDetector:
         names = names or _names_in_graph(model)
         self.class_names = names
         self._ours = map_classes(names, spec.class_map)
-        published = metadata.get("confidence")
-        self._confidence = (
-            spec.confidence
-            if spec.confidence is not None
-            else (float(published) if isinstance(published, int | float) else DEFAULT_CONFIDENCE)
-        )
-        self._iou = spec.iou
-        self._agnostic = spec.class_agnostic
+        self._confidence = spec.confidence or _published(metadata, "confidence", DEFAULT_CONFIDENCE)
+        self._iou = spec.iou or _published(metadata, "iou", DEFAULT_IOU)
+        self._agnostic = metadata.get("class_agnostic") is True if spec.class_agnostic is None else spec.class_agnostic
         self.input_hw = _set_input_size(model, spec.input_hw, ir, len(names))
         feature = find_feature_node(model) if spec.features else None
         if feature is not None:
@@ -123,6 +119,14 @@ class OpenVinoDetector:
             for slot in under_way:
                 self._requests[slot].wait()
         return results
+
+
+def _published(metadata: dict[str, object], key: str, otherwise: float) -> float:
+    """A number between 0 and 1 from the model's own metadata."""
+    value = metadata.get(key, otherwise)
+    if not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ModelUnreadable(f"the model's metadata.json has {key} = {value!r}; it must be a number between 0 and 1")
+    return float(value)
 
 
 def _read_model(ir: Path) -> ov.Model:

@@ -14,7 +14,7 @@ from reid.classes import map_classes
 from reid.detector import Detections, DetectorSettings
 from reid.errors import ModelNotFound, ModelUnreadable
 from reid.model_hash import check_listed, file_sha256
-from reid.openvino_detector import DEFAULT_CONFIDENCE
+from reid.openvino_detector import DEFAULT_CONFIDENCE, DEFAULT_IOU
 from reid.region_features import FEATURE_STRIDE, pool_regions
 
 
@@ -82,8 +82,8 @@ class UltralyticsDetector:
         return self._model.predict(
             frame,
             conf=confidence,
-            iou=self._spec.iou,
-            agnostic_nms=self._spec.class_agnostic,
+            iou=self._spec.iou or DEFAULT_IOU,
+            agnostic_nms=bool(self._spec.class_agnostic),
             imgsz=list(self._spec.input_hw) if self._spec.input_hw else 640,
             device=device.lower() if device.upper() == "CPU" else device,
             verbose=False,

@@ -102,6 +102,7 @@ def publish(ir: Path, name: str, threshold: float, notes: dict[str, Any]) -> Pat
         "input_hw": list(INPUT_HW),
         "confidence": threshold,
         "iou": IOU,
+        "class_agnostic": True,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "sha256": {f"detector{suffix}": file_sha256(folder / f"detector{suffix}") for suffix in (".xml", ".bin")},
         **notes,
@@ -120,6 +121,50 @@ def flat(figures: Figures, prefix: str) -> dict[str, float]:
     } | {f"{prefix}_recall_{name}": round(hit / n, 4) for name, (n, hit) in figures.by_class.items() if n}
 
 
+def export(weights: Path, name: str, validation: Path, calibration: list[Path], keep_float: bool = False) -> Path:
+    """Export, measure float beside int8 on validation frames, choose the threshold, publish; returns the folder.
+
+    Args:
+        weights: a checkpoint of training.
+        name: folder under `reid/models`.
+        validation: frames of validation towns (see `whole_frames`).
+        calibration: folders of training pictures that the ranges of int8 are measured on.
+        keep_float: ship the float model instead.
+    """
+    cv2.setNumThreads(1)
+    groups = read_frames(validation)
+    scenes = [scene for group in groups.values() for scene in group]
+    paths = sorted(p for folder in calibration for p in folder.glob("*.jpg"))
+    if not paths:
+        raise FileNotFoundError(f"no pictures to calibrate on in {', '.join(map(str, calibration))}")
+    chosen = [paths[i] for i in np.random.default_rng(3).permutation(len(paths))[:CALIBRATION_PICTURES]]
+    pictures = [np.asarray(cv2.imread(str(p)), np.uint8) for p in chosen]
+    notes: dict[str, Any] = {}
+    thresholds: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="passage-export-") as scratch:
+        full = to_openvino(weights, Path(scratch))
+        small = Path(scratch) / "int8" / "detector.xml"
+        small.parent.mkdir()
+        for folder in (full.parent, small.parent):
+            (folder / "metadata.json").write_text(json.dumps({"classes": list(MODEL_CLASSES)}), encoding="utf-8")
+        quantize(full, pictures, small)
+        for label, ir in (("float", full), ("int8", small)):
+            answers, spent = measure(ir, scenes)
+            thresholds[label], figures = best_threshold(scenes, answers, 0.5)
+            notes |= flat(figures, f"validation_{label}")
+            notes[f"cpu_ms_{label}"] = round(spent, 2)
+            start = 0
+            for group, members in groups.items():
+                part = score(members, answers[start : start + len(members)], thresholds[label], 0.5)
+                start += len(members)
+                notes |= {
+                    f"validation_{label}_{group}_recall": round(part.recall, 4),
+                    f"validation_{label}_{group}_precision": round(part.precision, 4),
+                }
+        kind = "float" if keep_float else "int8"
+        return publish(full if keep_float else small, name, thresholds[kind], notes | {"weights": kind})
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -127,39 +172,10 @@ def main() -> None:
     parser.add_argument("--name", default="passage-detector-v1")
     parser.add_argument("--validation", type=Path, default=Path("build/training/validation"))
     parser.add_argument("--calibration", type=Path, nargs="+", default=[Path("build/training/towns")])
-    parser.add_argument("--float", action="store_true", help="ship the float model (int8 failed, or for comparison)")
+    parser.add_argument("--float", action="store_true", help="ship the float model (for comparison)")
     a = parser.parse_args()
-    cv2.setNumThreads(1)
-    groups = read_frames(a.validation)
-    scenes = [scene for group in groups.values() for scene in group]
-    with tempfile.TemporaryDirectory(prefix="passage-export-") as scratch:
-        full = to_openvino(a.weights, Path(scratch))
-        (full.parent / "metadata.json").write_text(json.dumps({"classes": list(MODEL_CLASSES)}))
-        paths = sorted(p for folder in a.calibration for p in folder.glob("*.jpg"))
-        chosen = [paths[i] for i in np.random.default_rng(3).permutation(len(paths))[:CALIBRATION_PICTURES]]
-        small = Path(scratch) / "int8" / "detector.xml"
-        small.parent.mkdir()
-        (small.parent / "metadata.json").write_text(json.dumps({"classes": list(MODEL_CLASSES)}))
-        pictures = [np.asarray(cv2.imread(str(p)), np.uint8) for p in chosen]
-        quantize(full, pictures, small)
-        notes: dict[str, Any] = {}
-        thresholds: dict[str, float] = {}
-        for label, ir in (("float", full), ("int8", small)):
-            answers, spent = measure(ir, scenes)
-            threshold, figures = best_threshold(scenes, answers, 0.5)
-            thresholds[label] = threshold
-            notes |= flat(figures, f"validation_{label}")
-            notes[f"cpu_ms_{label}"] = round(spent, 2)
-            print(label, threshold, figures)
-            start = 0
-            for group, members in groups.items():
-                part = score(members, answers[start : start + len(members)], threshold, 0.5)
-                start += len(members)
-                notes |= {f"validation_{label}_{group}_recall": round(part.recall, 4),
-                          f"validation_{label}_{group}_precision": round(part.precision, 4)}  # fmt: skip
-                print(" ", group, part)
-        kind = "float" if a.float else "int8"
-        print(publish(full if a.float else small, a.name, thresholds[kind], notes | {"precision": kind}))
+    folder = export(a.weights, a.name, a.validation, a.calibration, a.float)
+    print((folder / "metadata.json").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -86,8 +86,18 @@ def random_crop(scene: Labelled, rng: np.random.Generator, side: int = CROP) -> 
             blot[y0:y1, x0:x1] = True
         for x0, y0, x1, y1 in clipped[clear].round().astype(int):
             blot[y0:y1, x0:x1] = False
-        picture[blot] = cv2.blur(picture, (61, 61))[blot]
+        picture[blot] = _surroundings(picture, blot)[blot]
     return Labelled(picture, scene.classes[clear], clipped[clear], scene.hidden[clear])
+
+
+def _surroundings(picture: NDArray[np.uint8], blot: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """A smooth picture made of what lies around the blotted pixels, never of themselves."""
+    weight = (~blot).astype(np.float32)
+    reach = (121, 121)
+    total = cv2.blur(picture * weight[..., None], reach)
+    share = cv2.blur(weight, reach)[..., None]
+    middle = picture[~blot].mean(axis=0) if not blot.all() else np.full(3, PAD_VALUE)
+    return np.asarray(np.where(share > 0.02, total / np.maximum(share, 0.02), middle), np.uint8)
 
 
 def _held(low: float, most: float, rng: np.random.Generator) -> float:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""`passage train …`: the one command that remakes a shipped model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+train_app = typer.Typer()
+_train = typer.Typer(help="Remake the shipped models, from rehearsal towns alone.", no_args_is_help=True)
+train_app.add_typer(_train, name="train")
+
+TRAINING_PLANS = tuple(f"training-{n}" for n in range(1, 9))
+VALIDATION_PLANS = tuple(f"validation-{n}" for n in range(1, 4))
+
+
+@_train.command()
+def detector(
+    minutes: Annotated[float, typer.Option(help="Time to learn, after the pictures are drawn.")] = 120.0,
+    scenes: Annotated[int, typer.Option(help="Scattered scenes to draw.")] = 600,
+    passes: Annotated[int, typer.Option(help="Passes over the training towns, each with other lights.")] = 2,
+    device: Annotated[str, typer.Option(help="`cpu`, or `cuda:0` where there is one.")] = "cpu",
+    weights: Annotated[Path | None, typer.Option(help="Start from this checkpoint instead of from nothing.")] = None,
+    name: Annotated[str, typer.Option(help="Folder under reid/models that is written.")] = "passage-detector-v1",
+) -> None:
+    """Draw the pictures, train, choose the threshold on validation towns, export to int8 and ship.
+
+    Run again after an interruption it goes on: pictures that are there are not drawn again, and training goes on
+    from its last checkpoint.
+    """
+    # torch takes seconds to import: not for other commands.
+    from infra.training.export_detector import export
+    from infra.training.scatter_dataset import write_scattered
+    from infra.training.town_frames import PLANS, write_town
+    from infra.training.train_detector import ROOT, train
+    from infra.training.whole_frames import write_frames
+
+    towns, scattered, validation = ROOT / "towns", ROOT / "scatter", ROOT / "validation"
+    typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
+    for number in range(passes):
+        for plan in TRAINING_PLANS:
+            write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
+    for plan in VALIDATION_PLANS:
+        write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
+    last = train({towns: 3.0, scattered: 1.5}, "detector", minutes=minutes, weights=weights, device=device, resume=True)
+    typer.echo(str(export(last, name, validation, [towns])))

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Labelled pictures and their random crops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infra.training.pictures import CROP, Labelled, random_crop, read_picture, to_input_scale, write_picture
+
+
+def scene(*boxes: tuple[float, float, float, float], hidden: tuple[float, ...] | None = None) -> Labelled:
+    """A grey picture with bright boxes."""
+    picture = np.full((360, 640, 3), 90, np.uint8)
+    for x0, y0, x1, y1 in boxes:
+        picture[int(y0) : int(y1), int(x0) : int(x1)] = 250
+    return Labelled(
+        picture,
+        np.arange(len(boxes), dtype=np.int64),
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(hidden or [0.0] * len(boxes), np.float32),
+    )
+
+
+def bright(crop: Labelled, box: np.ndarray) -> float:
+    x0, y0, x1, y1 = box.round().astype(int)
+    return float(crop.picture[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2].mean()) if x1 - x0 > 6 and y1 - y0 > 6 else 200.0
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_labels_move_with_their_pixels(seed: int) -> None:
+    crop = random_crop(scene((100, 120, 160, 180), (400, 200, 470, 260)), np.random.default_rng(seed))
+    assert crop.picture.shape == (CROP, CROP, 3)
+    for box in crop.boxes:
+        assert box.min() >= 0 and box.max() <= CROP
+        assert bright(crop, box) > 170
+
+
+def test_what_is_mostly_hidden_is_neither_labelled_nor_seen() -> None:
+    hidden = scene((300, 150, 360, 210), hidden=(0.9,))
+    for seed in range(8):
+        crop = random_crop(hidden, np.random.default_rng(seed))
+        assert len(crop.boxes) == 0
+        # Blotted out by its surroundings: no sharp bright square is left.
+        assert np.percentile(crop.picture, 99.9) < 250 or crop.picture.mean() > 200
+
+
+def test_equal_seeds_give_equal_crops() -> None:
+    first, second = (random_crop(scene((100, 120, 160, 180)), np.random.default_rng(4)) for _ in range(2))
+    assert (first.picture == second.picture).all() and (first.boxes == second.boxes).all()
+
+
+def test_input_scale_halves_720p() -> None:
+    large = Labelled(
+        np.zeros((720, 1280, 3), np.uint8),
+        np.array([2]),
+        np.array([[100, 50, 200, 150]], np.float32),
+        np.zeros(1, np.float32),
+    )
+    small = to_input_scale(large)
+    assert small.picture.shape == (360, 640, 3)
+    assert small.boxes[0].tolist() == [50, 25, 100, 75]
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    before = scene((100, 120, 160, 180), (400, 200, 470, 260), hidden=(0.25, 0.5))
+    write_picture(tmp_path / "new", "a", before)
+    write_picture(tmp_path / "new", "empty", scene())
+    after = read_picture(tmp_path / "new" / "a.jpg")
+    assert (after.classes == before.classes).all() and (after.boxes == before.boxes).all()
+    assert after.hidden == pytest.approx(before.hidden)
+    assert np.abs(after.picture.astype(int) - before.picture).mean() < 2
+    assert len(read_picture(tmp_path / "new" / "empty.jpg").boxes) == 0
+    assert not list((tmp_path / "new").glob("*.half"))
+
+
+def test_a_cut_short_picture_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"a\.jpg is no picture"):
+        read_picture(tmp_path / "a.jpg")

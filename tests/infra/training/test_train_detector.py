@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The trainer learns, keeps checkpoints that ultralytics reads, and goes on from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infra.training.pictures import Labelled, write_picture
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    for number in range(4):
+        picture = rng.integers(60, 110, (360, 640, 3)).astype(np.uint8)
+        corners = rng.uniform(20, 280, (3, 2))
+        boxes = np.concatenate([corners, corners + np.array([70, 50])], axis=1).astype(np.float32)
+        for x0, y0, x1, y1 in boxes.astype(int):
+            picture[y0:y1, x0:x1] = (30, 40, 220)
+        write_picture(
+            tmp_path / "made", f"p{number}", Labelled(picture, np.zeros(3, np.int64), boxes, np.zeros(3, np.float32))
+        )
+    return tmp_path / "made"
+
+
+def test_learns_saves_and_goes_on(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from infra.training import train_detector
+
+    monkeypatch.setattr(train_detector, "ROOT", tmp_path)
+    store = train_detector.Pictures((pictures,), (1.0,))
+    assert store.read() == 4
+    rng = np.random.default_rng(2)
+    trainer = train_detector.Trainer(None, 2e-3, "cpu")
+    batch = train_detector.to_batch([store.draw(rng) for _ in range(4)], "cpu")
+    losses = [trainer.step(batch, 2e-3).sum() for _ in range(12)]
+    assert losses[-1] < losses[0]
+    trainer.save(tmp_path / "w" / "last.pt", 60.0)
+
+    later = train_detector.Trainer(None, 2e-3, "cpu")
+    assert later.resume(tmp_path / "w" / "last.pt") == 60.0
+    assert later.steps == 12
+    for name, value in trainer.model.state_dict().items():
+        assert (later.model.state_dict()[name] == value).all(), name
+
+    from ultralytics import YOLO
+
+    loaded = YOLO(str(tmp_path / "w" / "last.pt"))
+    assert loaded.names[0] == "car" and len(loaded.names) == 7
+
+
+def test_no_pictures(tmp_path: Path) -> None:
+    from infra.training.train_detector import train
+
+    with pytest.raises(FileNotFoundError, match="no pictures in"):
+        train({tmp_path / "none": 1.0}, "x", minutes=1)
