@@ -52,26 +52,26 @@ class Figures:
         return self.right_class / max(self.found, 1)
 
 
-def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float, height_scale: float = 1.0) -> Figures:
+def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float) -> Figures:
     """Hold detections (boxes, scores, numbers of `MODEL_CLASSES`) against the truth.
 
     Args:
         scenes: pictures with their truth, in pixels of the same scale as the answers.
         answers: one a picture; every class, persons too.
         threshold: scores below it do not count.
-        height_scale: the pictures' scale beside 720p (0.5 for 360 lines).
     """
     truth_n = found = detections = false_alarms = right = 0
     by_class = {name: [0, 0] for name in VEHICLE_CLASSES}
     for scene, (boxes, scores, numbers) in zip(scenes, answers, strict=True):
+        least = COUNTED_HEIGHT_PX * scene.picture.shape[0] / 720
         keep = (scores >= threshold) & np.isin(numbers, VEHICLES)
         boxes, numbers = boxes[keep], numbers[keep]
         is_vehicle = np.isin(scene.classes, VEHICLES)
-        tall = scene.boxes[:, 3] - scene.boxes[:, 1] > COUNTED_HEIGHT_PX * height_scale
+        tall = scene.boxes[:, 3] - scene.boxes[:, 1] > least
         counts = is_vehicle & tall & (scene.hidden < COUNTED_HIDDEN)
         outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
         # A vehicle below the size that counts needs no box in the truth to be excused.
-        small = boxes[:, 3] - boxes[:, 1] <= COUNTED_HEIGHT_PX * height_scale
+        small = boxes[:, 3] - boxes[:, 1] <= least
         truth_n += int(counts.sum())
         found += int(outcome.truth_hit.sum())
         detections += len(boxes)
@@ -94,13 +94,11 @@ def merge_classes(answer: Raw, iou: float) -> Raw:
     return boxes[kept], scores[kept], numbers[kept]
 
 
-def best_threshold(
-    scenes: Sequence[Labelled], answers: Sequence[Raw], height_scale: float = 1.0
-) -> tuple[float, Figures]:
+def best_threshold(scenes: Sequence[Labelled], answers: Sequence[Raw]) -> tuple[float, Figures]:
     """The threshold with the best harmonic mean of recall and precision; of equals the lower."""
     best: tuple[float, float, Figures] | None = None
     for threshold in np.arange(0.10, 0.75, 0.025):
-        figures = score(scenes, answers, float(threshold), height_scale)
+        figures = score(scenes, answers, float(threshold))
         f1 = 2 * figures.recall * figures.precision / max(figures.recall + figures.precision, 1e-9)
         if best is None or f1 > best[0] + 1e-6:
             best = (f1, round(float(threshold), 3), figures)

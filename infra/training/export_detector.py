@@ -150,12 +150,12 @@ def export(weights: Path, name: str, validation: Path, calibration: list[Path], 
         quantize(full, pictures, small)
         for label, ir in (("float", full), ("int8", small)):
             answers, spent = measure(ir, scenes)
-            thresholds[label], figures = best_threshold(scenes, answers, 0.5)
+            thresholds[label], figures = best_threshold(scenes, answers)
             notes |= flat(figures, f"validation_{label}")
             notes[f"cpu_ms_{label}"] = round(spent, 2)
             start = 0
             for group, members in groups.items():
-                part = score(members, answers[start : start + len(members)], thresholds[label], 0.5)
+                part = score(members, answers[start : start + len(members)], thresholds[label])
                 start += len(members)
                 notes |= {
                     f"validation_{label}_{group}_recall": round(part.recall, 4),

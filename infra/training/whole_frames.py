@@ -20,8 +20,13 @@ from infra.training.town_frames import PLANS, draw_frames, read_town
 EVERY_S = 9.0
 
 
-def write_frames(plan: Path, folder: Path, seconds: float, cameras: int, weather: Weather | None = None) -> None:
-    """Draw frames of a plan's first cameras, one file a camera (`LIGHT-TOWN-CAMERA.npz`); resumes by camera."""
+def write_frames(
+    plan: Path, folder: Path, seconds: float, cameras: int, weather: Weather | None = None, large: bool = False
+) -> None:
+    """Draw frames of a plan's first cameras, one file a camera (`LIGHT-TOWN-CAMERA.npz`); resumes by camera.
+
+    `large` keeps all at 720p, to compare input sizes.
+    """
     town, traffic = read_town(plan, seconds)
     folder.mkdir(parents=True, exist_ok=True)
     weather = weather or town.weather
@@ -33,7 +38,8 @@ def write_frames(plan: Path, folder: Path, seconds: float, cameras: int, weather
         times = [float(t) for t in np.arange(8.0, seconds - 1, EVERY_S)]
         rng = np.random.default_rng(len(path.name))
         scenes = [
-            to_input_scale(s) for s in draw_frames(town, traffic, camera, weather, times, rng, small=position % 2 == 1)
+            s if large else to_input_scale(s)
+            for s in draw_frames(town, traffic, camera, weather, times, rng, small=position % 2 == 1 and not large)
         ]
         half = path.with_suffix(".half")
         with half.open("wb") as handle:
@@ -76,6 +82,7 @@ def main() -> None:
     parser.add_argument("--plans", nargs="+", default=["validation-1", "validation-2", "validation-3"])
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--cameras", type=int, default=3)
+    parser.add_argument("--large", action="store_true", help="keep 720p instead of the input's scale")
     parser.add_argument("--light", help="another light than the plan's own")
     a = parser.parse_args()
     cv2.setNumThreads(1)
@@ -85,7 +92,7 @@ def main() -> None:
         if a.light:
             town, _ = read_town(path, 1.0)
             weather = replace(town.weather, light=a.light, rain=0.0)
-        write_frames(path, a.out, a.seconds, a.cameras, weather)
+        write_frames(path, a.out, a.seconds, a.cameras, weather, a.large)
 
 
 if __name__ == "__main__":

@@ -26,30 +26,28 @@ def answer(*rows: tuple[int, float, float, float, float, float]) -> tuple[np.nda
 def test_hits_misses_and_false_alarms() -> None:
     scenes = [truth((CAR, 0, 0, 50, 50, 0), (VAN, 100, 0, 150, 50, 0.2), (CAR, 200, 0, 250, 50, 0))]
     found = [answer((CAR, 0, 0, 50, 50, 0.9), (CAR, 100, 0, 150, 50, 0.8), (CAR, 400, 0, 450, 50, 0.9))]
-    figures = score(scenes, found, 0.25, 0.5)
+    figures = score(scenes, found, 0.25)
     assert (figures.truth, figures.found, figures.false_alarms, figures.right_class) == (3, 2, 1, 1)
     assert figures.by_class["van"] == (1, 1) and figures.by_class["car"] == (2, 1)
 
 
 def test_small_and_hidden_vehicles_are_ignore_regions() -> None:
     scenes = [truth((CAR, 0, 0, 12, 10, 0), (CAR, 100, 0, 150, 50, 0.6))]
-    assert score(scenes, [answer()], 0.25, 0.5).truth == 0
-    figures = score(scenes, [answer((CAR, 0, 0, 12, 10, 0.9), (CAR, 100, 0, 150, 50, 0.9))], 0.25, 0.5)
+    assert score(scenes, [answer()], 0.25).truth == 0
+    figures = score(scenes, [answer((CAR, 0, 0, 12, 10, 0.9), (CAR, 100, 0, 150, 50, 0.9))], 0.25)
     assert figures.false_alarms == 0 and figures.found == 0
 
 
 def test_pedestrians_are_neither_wanted_nor_counted() -> None:
-    figures = score([truth((PEDESTRIAN, 0, 0, 20, 50, 0))], [answer((PEDESTRIAN, 0, 0, 20, 50, 0.9))], 0.25, 0.5)
+    figures = score([truth((PEDESTRIAN, 0, 0, 20, 50, 0))], [answer((PEDESTRIAN, 0, 0, 20, 50, 0.9))], 0.25)
     assert (figures.truth, figures.detections) == (0, 0)
     # One taken for a car is a false alarm.
-    assert (
-        score([truth((PEDESTRIAN, 0, 0, 20, 50, 0))], [answer((CAR, 0, 0, 20, 50, 0.9))], 0.25, 0.5).false_alarms == 1
-    )
+    assert score([truth((PEDESTRIAN, 0, 0, 20, 50, 0))], [answer((CAR, 0, 0, 20, 50, 0.9))], 0.25).false_alarms == 1
 
 
 def test_the_threshold_that_keeps_the_right_and_drops_the_wrong() -> None:
     scenes = [truth((CAR, 0, 0, 50, 50, 0))]
     found = [answer((CAR, 0, 0, 50, 50, 0.6), (CAR, 300, 0, 350, 50, 0.4))]
-    threshold, figures = best_threshold(scenes, found, 0.5)
+    threshold, figures = best_threshold(scenes, found)
     assert 0.4 < threshold <= 0.6
     assert figures.recall == figures.precision == 1.0
