@@ -7,6 +7,7 @@ import csv
 import html
 import io
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,7 @@ from infra.demo_town import DemoTown, demo_plan
 
 matplotlib.use("Agg")  # no screen
 from matplotlib import pyplot
+from matplotlib.font_manager import findfont
 
 PARIS = ZoneInfo("Europe/Paris")
 CELL_PX = (220, 190)
@@ -76,12 +78,16 @@ def map_png(town: DemoTown, order: Sequence[str]) -> bytes:
             arrowprops={"arrowstyle": "-|>", "color": "#c0261f", "lw": 2.6, "shrinkA": 9, "shrinkB": 9,
                         "connectionstyle": f"arc3,rad={0.12 if number % 2 else -0.12}"},
         )  # fmt: skip
-    for camera in town.cameras:
+    for n, camera in enumerate(town.cameras):
         x, y = camera.position_m
+        axes.annotate(
+            "", xy=_ahead(x, y, camera.heading_deg), xytext=(x, y), zorder=2,
+            arrowprops={"arrowstyle": "-", "color": "#78828c", "lw": 2},
+        )  # fmt: skip
         steps = [str(n) for n, name in enumerate(order, 1) if name == camera.name]
         axes.scatter([x], [y], s=90, color="#c0261f" if steps else "#78828c", zorder=4)
         text = camera.town_name + (f"  ({', '.join(steps)})" if steps else "")
-        axes.annotate(text, (x, y), xytext=(6, 9), textcoords="offset points", fontsize=9, zorder=5)
+        axes.annotate(text, (x, y), xytext=(-4, 10 if n % 2 else -17), textcoords="offset points", fontsize=9, zorder=5)
     axes.set_aspect("equal")
     axes.margins(0.05)
     axes.set_axis_off()
@@ -90,6 +96,11 @@ def map_png(town: DemoTown, order: Sequence[str]) -> bytes:
     figure.savefig(out, format="png", bbox_inches="tight")
     pyplot.close(figure)
     return out.getvalue()
+
+
+def _ahead(x: float, y: float, heading_deg: float, metres: float = 16.0) -> tuple[float, float]:
+    """A point in front of a camera."""
+    return x + metres * math.sin(math.radians(heading_deg)), y + metres * math.cos(math.radians(heading_deg))
 
 
 def strip_png(
@@ -101,7 +112,7 @@ def strip_png(
     rows = max(1, -(-len(passages) // columns))
     sheet = Image.new("RGB", (columns * width, rows * height), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(13)
+    font = ImageFont.truetype(findfont("DejaVu Sans"), 12)  # travels with matplotlib and knows French accents
     for n, passage in enumerate(passages):
         x, y = (n % columns) * width, (n // columns) * height
         data = pictures.get(passage.id)
@@ -110,7 +121,7 @@ def strip_png(
             view.thumbnail((width - 12, height - 48))
             sheet.paste(view, (x + (width - view.width) // 2, y + (height - 42 - view.height) // 2 + 2))
         draw.text((x + 6, y + height - 38), f"{n + 1}. {passage.camera} {local(passage.started_at)}", "black", font)
-        draw.text((x + 6, y + height - 20), labels.get(passage.camera, "")[:32], "#5a646e", font)
+        draw.text((x + 6, y + height - 20), labels.get(passage.camera, "").split(", ")[-1][:32], "#5a646e", font)
     out = io.BytesIO()
     sheet.save(out, "PNG")
     return out.getvalue()
