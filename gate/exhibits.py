@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -73,7 +74,7 @@ class Exhibits:
                 trace = self._acts.trace(live, grant, TraceRequest(passage_id=request.trace_of))
             wanted = [*request.passages, *(s.passage.id for s in trace.steps)] if trace else [*request.passages]
             clips = merged_clips([*request.clips, *(self._clip_of(permit, p) for p in dict.fromkeys(wanted))])
-        number = f"{permit.grant.basis.id[:9]}-{gate.clock():%Y%m%dT%H%M%SZ}"
+        number = f"{permit.grant.basis.id[:9]}-{gate.clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         package = Package(gate, self._acts, permit, request, number, clips, tuple(dict.fromkeys(wanted)), trace)
         return f"{package.folder}.zip", package.stream()
 

@@ -29,7 +29,7 @@ def town(tmp_path: Path) -> Town:
 
 
 def shown(town: Town, scope: Interval, asked: Interval) -> set[int]:
-    requisition = town.opened(cameras=("mairie",), intervals=(scope,))
+    requisition = town.opened(reference=f"PV {scope} {asked}", cameras=("mairie",), intervals=(scope,))
     tech = town.client("tech")
     grant = tech.grant(requisition, ("rewind",))
     return {s - int(START.timestamp()) for _, s in canaries(tech.rewind(grant.id, "mairie", asked))}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -160,8 +160,10 @@ cases = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @settings(
     max_examples=CASES,
+    phases=(Phase.generate,),  # a case is told whole: making it smaller would take as long as the search
     deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
