@@ -21,6 +21,13 @@ def _bind_to_parent(parent: int) -> None:
         os._exit(1)
 
 
+def die_with_parent() -> None:
+    """Called first thing in a worker process: the kernel kills it when the process that started it dies."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() == 1:
+        os._exit(1)
+
+
 def spawn(
     command: Sequence[str],
     log: Path | None = None,
