@@ -45,7 +45,10 @@ def test_a_child_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_worker_dies_with_a_parent_that_is_killed() -> None:
-    worker = "import time; from infra.process import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(600)"
+    worker = (
+        "import time; from infra.process import die_with_parent; die_with_parent(); "
+        "print('up', flush=True); time.sleep(600)"
+    )
     script = (
         "import subprocess, sys, time\n"
         f"c = subprocess.Popen([sys.executable, '-c', {worker!r}], stdout=subprocess.PIPE, text=True)\n"
