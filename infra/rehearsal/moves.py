@@ -52,7 +52,7 @@ def smooth_parking(moves: Moves) -> Moves:
     if not len(changes):
         return moves
     x, y, heading = moves.x.copy(), moves.y.copy(), moves.heading_deg.copy()
-    gone = np.concatenate([[0.0], np.cumsum(moves.speed_mps[1:] * 0.1)])
+    gone = np.concatenate([[0.0], np.cumsum(moves.speed_mps[1:] * (np.diff(moves.step) * 0.1))])
     for at in changes:
         jump = np.array([moves.x[at] - moves.x[at - 1], moves.y[at] - moves.y[at - 1]])
         if not 0.5 < float(np.hypot(*jump)) < 8.0:
