@@ -51,7 +51,7 @@ class CameraRun:
 
     def spoilt(self, picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
         """A picture as planar YUV with this frame's noise."""
-        yuv = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
+        yuv: NDArray[np.uint8] = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420), np.uint8)
         h, w = self.camera.height_px, self.camera.width_px
         rng = np.random.default_rng((self.seed, number))
         add_noise(yuv[:h], self.bank[int(rng.integers(NOISE_FRAMES))], int(rng.integers(h * w)))

@@ -118,7 +118,7 @@ def _recoloured(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray
         out = np.clip(out.astype(np.int16) + grain[..., None], 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         coded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 85))])[1]
-        out = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        out = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return np.ascontiguousarray(out, np.uint8)
 
 

@@ -215,7 +215,8 @@ class _Canvas:
             self._thing(mesh, rng.uniform(-14, 14), rng.uniform(4, 50), rng.uniform(0, 6.3))
 
     def _thing(self, mesh: Mesh, x: float, y: float, turn: float) -> None:
-        rgb = tuple(int(v) for v in self.rng.integers(40, 235, 3) * 0.5 + self.rng.integers(30, 110))
+        shade = self.rng.integers(40, 235, 3) * 0.5 + self.rng.integers(30, 110)
+        rgb = (int(shade[0]), int(shade[1]), int(shade[2]))
         owner = Vehicle(
             f"t{self.rng.integers(1 << 30)}", "car", "thing", "grey", rgb, mark_seed=int(self.rng.integers(99))
         )
