@@ -17,6 +17,8 @@ from infra.rehearsal.world import Camera, Ground, Point
 SEEN_FROM_M, SEEN_TO_M = 6.0, 55.0
 NEEDED_ROAD_M = 20.0
 """Metres of lane that a camera must see between the two distances above."""
+KERB_CLEAR_M = 0.35
+"""From the kerb to the middle of a mast that stands there."""
 
 
 def place_cameras(plan: PlanFile, network: Network) -> tuple[Camera, ...]:
@@ -32,7 +34,7 @@ def place_cameras(plan: PlanFile, network: Network) -> tuple[Camera, ...]:
 
 
 def _mast(site: CameraPlan, at: dict[str, Point], network: Network) -> tuple[Point, float]:
-    """On the pavement at the corner of the junction, by the wall, looking along the street.
+    """On the pavement at the corner of the junction, by the wall or at the kerb, looking along the street.
 
     The heading is turned a little inwards, so that the axis of the street meets the middle of the
     picture about 25 m ahead.
@@ -50,7 +52,8 @@ def _mast(site: CameraPlan, at: dict[str, Point], network: Network) -> tuple[Poi
         lane = network.net.getEdge(own.edge_id).getLanes()[0]
         shape = [(float(x), float(y)) for x, y in lane.getShape()]
         (ax, ay), (bx, by) = (shape[0], shape[1]) if own is outward else (shape[-1], shape[-2])
-        aside = own.street.sidewalk_m / 2 - 0.3
+        half = own.street.sidewalk_m / 2
+        aside = half - 0.3 if site.mast == "wall" else KERB_CLEAR_M - half
     else:
         # A one-way street has no pavement of its own on the far side; the mast stands at the kerb there.
         shape = [(float(x), float(y)) for x, y in lanes[-1].getShape()]

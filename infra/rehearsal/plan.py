@@ -24,6 +24,7 @@ FAMILIES = ("training", "validation", "exam", "demo", "test")
 LIGHTS = ("day", "dusk", "night", "low_sun", "overcast")
 CONTROLS = ("priority", "lights", "right_before_left", "stop")
 STREET_CLASSES = ("main", "street", "lane")
+MASTS = ("wall", "kerb")
 PARKING = ("none", "left", "right", "both")
 FRONTAGES = ("dense", "loose", "none")
 KIND_SHARES = {
@@ -82,6 +83,8 @@ class CameraPlan:
     junction: str
     towards: str
     side: Literal["left", "right"]
+    mast: Literal["wall", "kerb"]
+    """Where on the pavement it stands; at the kerb façades fill less of the picture."""
     back_m: float
     """How far behind the junction the mast stands, seen in the direction of view."""
     pan_deg: float
@@ -214,6 +217,10 @@ class PlanFile:
     def digest(self) -> str:
         """SHA-256 of the plan's canonical content, its seed included."""
         content = asdict(replace(self, source=""))
+        for camera in content["cameras"]:
+            # Plans that say nothing of masts keep the digest, and so the pictures, that they had before the key.
+            if camera["mast"] == "wall":
+                del camera["mast"]
         text = json.dumps(content, sort_keys=True, default=str, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -378,6 +385,7 @@ def _camera(table: Any, number: int, defaults: TableReader, problems: list[str])
         junction="" if free else reader.text("junction"),
         towards="" if free else reader.text("towards"),
         side=reader.text("side", "right", ("left", "right")),  # type: ignore[arg-type]
+        mast=reader.text("mast", "wall", MASTS),  # type: ignore[arg-type]
         back_m=reader.number("back_m", 0.0, -40.0, 40.0, " m"),
         pan_deg=reader.number("pan_deg", 0.0, -90.0, 90.0, "°"),
         height_m=reader.number("height_m", 6.0, 2.0, 20.0, " m"),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Renders a whole town: traffic, pictures, video and truth, over several processes, resumable, cached by content.
 
-Layout: `OUT/town.json`, `OUT/CAMERA/video.mp4`, `OUT/truth/…` (schema in docs/town.md). While a camera is under way its
-finished minutes lie in `OUT/.parts/`; a part is written under another name and renamed when whole.
+Layout: `OUT/town.json`, `OUT/plan.toml`, `OUT/CAMERA/video.mp4`, `OUT/truth/…` (schema in docs/town.md). While a camera
+is under way its finished minutes lie in `OUT/.parts/`; a part is written under another name and renamed when whole.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,13 @@ def render_town(
     from infra.rehearsal import plan as plans  # these start SUMO: only where a town is built
     from infra.rehearsal import traffic
 
-    plan = plans.load_plan(Path(plan_path))
-    if seed is not None and seed != plan.seed:
-        plan = plans.with_seed(plan, seed) if hasattr(plans, "with_seed") else replace(plan, seed=seed)
+    file, out = plans.find_plan(plan_path), Path(out_dir)
+    plan = plans.load_plan(file, seed)
+    _known(plan.name, [c.name for c in plan.cameras], cameras or ())  # before minutes of traffic are driven
+    _folder(out)
     town, moves = traffic.simulate(plan, seconds=seconds)
-    return render_traffic(town, moves, seconds, Path(out_dir), cameras, fps, workers, progress)
+    _whole(out / "plan.toml", file.read_bytes())
+    return render_traffic(town, moves, seconds, out, cameras, fps, workers, progress)
 
 
 def render_traffic(
@@ -150,15 +152,26 @@ def _chosen(town: Town, names: tuple[str, ...] | None) -> tuple[Camera, ...]:
     by_name = {c.name: c for c in town.cameras}
     if names is None:
         return town.cameras
-    unknown = [n for n in names if n not in by_name]
-    if unknown:
-        raise RenderError(f"{town.name} has no camera {', '.join(unknown)}; it has {', '.join(by_name)}")
+    _known(town.name, list(by_name), names)
     return tuple(by_name[n] for n in names)
+
+
+def _known(town: str, cameras: list[str], names: tuple[str, ...]) -> None:
+    unknown = [n for n in names if n not in cameras]
+    if unknown:
+        raise RenderError(f"{town} has no camera {', '.join(unknown)}; it has {', '.join(cameras)}")
+
+
+def _folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RenderError(f"{out}: is no folder that can be written to: {error.strerror}; choose another") from error
 
 
 def _check_space(out: Path, cameras: tuple[Camera, ...], seconds: float) -> None:
     """Refuse early what the disk cannot hold: both the parts and the joined file exist for a moment."""
-    out.mkdir(parents=True, exist_ok=True)
+    _folder(out)
     biggest = max((c.bitrate_kbps for c in cameras), default=0)
     need = int((sum(c.bitrate_kbps for c in cameras) + biggest) * 125 * seconds * 1.2) + 64_000_000
     free = shutil.disk_usage(out).free

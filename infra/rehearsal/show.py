@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.rehearsal.errors import TruthError
+from infra.rehearsal.errors import RenderError, TruthError
 from infra.rehearsal.truth import Truth, load_truth
 from infra.rehearsal.world import Camera, Ground, Point, Town
 
 PLAN_COLOURS = {"road": "#8d9299", "sidewalk": "#d9d4cb", "cycle": "#b8d8b2", "parking": "#b4b8bd"}
+PLAN_FORMATS, VIDEO_FORMATS = (".png", ".svg"), (".mp4",)
 VIEW_DEPTH_M = 45.0
 GREY = (150, 150, 150)
 
@@ -23,7 +24,11 @@ def draw_plan(
     paths: dict[str, Sequence[Point]] | None = None,
     passed: Sequence[str] = (),
 ) -> None:
-    """Writes the plan as PNG or SVG (by the ending of `out`), `paths` by vehicle on top, `passed` cameras in red."""
+    """Writes the plan as PNG or SVG (by the ending of `out`), `paths` by vehicle on top, `passed` cameras in red.
+
+    Raises RenderError when the file cannot be written.
+    """
+    _drawable(out, PLAN_FORMATS)
     import matplotlib
 
     matplotlib.use("Agg")
@@ -47,8 +52,22 @@ def draw_plan(
         axes.set_xlabel("m")
         axes.set_title(town.notes.get("title") or town.name)
         metadata: dict[str, Any] = {"Date": None} if out.suffix == ".svg" else {"Software": None}
-        figure.savefig(out, dpi=110, bbox_inches="tight", metadata=metadata)
-        pyplot.close(figure)
+        try:
+            figure.savefig(out, dpi=110, bbox_inches="tight", metadata=metadata)
+        except OSError as error:
+            raise RenderError(f"{out}: cannot be written: {error.strerror}") from error
+        finally:
+            pyplot.close(figure)
+
+
+def _drawable(out: Path, endings: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written before any work is done."""
+    if out.suffix.lower() not in endings:
+        raise RenderError(f"{out}: ends in {out.suffix or 'nothing'!r}, must end in {' or '.join(endings)}")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RenderError(f"{out.parent}: is no folder that can be written to: {error.strerror}") from error
 
 
 def _ground(axes: Any, ground: Ground) -> None:
@@ -116,8 +135,9 @@ def video_with_boxes(folder: Path, camera: str, out: Path, seconds: float, ident
     """Writes an MP4 of one camera with the true boxes; returns the number of frames.
 
     Green: well seen; yellow: half hidden; red: hidden by more than three quarters; grey: parked; magenta: `identity`.
-    Raises TruthError when the camera was not rendered.
+    Raises TruthError when the camera was not rendered, RenderError when `out` cannot be written.
     """
+    _drawable(out, VIDEO_FORMATS)
     import av
     import cv2
 
@@ -128,7 +148,6 @@ def video_with_boxes(folder: Path, camera: str, out: Path, seconds: float, ident
     by_frame: dict[int, list[dict[str, Any]]] = {}
     for row in truth.boxes(camera).to_pylist():
         by_frame.setdefault(row["frame"], []).append(row)
-    out.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with av.open(str(folder / camera / "video.mp4")) as source, av.open(str(out), "w") as target:
         stream = source.streams.video[0]

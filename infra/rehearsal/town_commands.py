@@ -176,6 +176,11 @@ def show(
     typer.echo(str(out))
 
 
+def _tell_drives(done: int, of: int) -> None:
+    """On the error output, so that JSON stays clean."""
+    typer.echo(f"other days in this town, driven once and kept: {done} of {of}", err=True)
+
+
 @town_app.command()
 def oracle(
     plan: Annotated[str | None, typer.Option("--plan", help="A plan; its traffic is driven, nothing is drawn.")] = None,
@@ -192,7 +197,10 @@ def oracle(
     with _clear_errors():
         if (plan is None) == (town is None):
             raise RehearsalError("give either --plan or --town")
-        report = report_of_town(town) if town is not None else report_of_plan(plan or "", seed, minutes)
+        if town is not None:
+            report = report_of_town(town, _tell_drives)
+        else:
+            report = report_of_plan(plan or "", seed, minutes, _tell_drives)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return
