@@ -90,7 +90,7 @@ def measure(ir: Path, scenes: list[Labelled], threads: int = 1) -> tuple[list[Ra
     return [merge_classes(answer, IOU) for answer in answers], 1e3 * spent / max(len(pictures), 1)
 
 
-def publish(ir: Path, name: str, threshold: float, notes: dict[str, Any]) -> Path:
+def publish(ir: Path, name: str, threshold: float, notes: dict[str, Any], input_hw: tuple[int, int] = INPUT_HW) -> Path:
     """Put an IR into the shipped folder with the metadata that the detector reads."""
     folder = MODELS_DIR / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def publish(ir: Path, name: str, threshold: float, notes: dict[str, Any]) -> Pat
     metadata = {
         "name": name,
         "classes": list(MODEL_CLASSES),
-        "input_hw": list(INPUT_HW),
+        "input_hw": list(input_hw),
         "confidence": threshold,
         "iou": IOU,
         "class_agnostic": True,
@@ -121,7 +121,14 @@ def flat(figures: Figures, prefix: str) -> dict[str, float]:
     } | {f"{prefix}_recall_{name}": round(hit / n, 4) for name, (n, hit) in figures.by_class.items() if n}
 
 
-def export(weights: Path, name: str, validation: Path, calibration: list[Path], keep_float: bool = False) -> Path:
+def export(
+    weights: Path,
+    name: str,
+    validation: Path,
+    calibration: list[Path],
+    keep_float: bool = False,
+    input_hw: tuple[int, int] = INPUT_HW,
+) -> Path:
     """Export, measure float beside int8 on validation frames, choose the threshold, publish; returns the folder.
 
     Args:
@@ -130,6 +137,7 @@ def export(weights: Path, name: str, validation: Path, calibration: list[Path], 
         validation: frames of validation towns (see `whole_frames`).
         calibration: folders of training pictures that the ranges of int8 are measured on.
         keep_float: ship the float model instead.
+        input_hw: another input size; larger finds smaller vehicles, and takes longer.
     """
     cv2.setNumThreads(1)
     groups = read_frames(validation)
@@ -142,12 +150,12 @@ def export(weights: Path, name: str, validation: Path, calibration: list[Path], 
     notes: dict[str, Any] = {}
     thresholds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="passage-export-") as scratch:
-        full = to_openvino(weights, Path(scratch))
+        full = to_openvino(weights, Path(scratch), input_hw)
         small = Path(scratch) / "int8" / "detector.xml"
         small.parent.mkdir()
         for folder in (full.parent, small.parent):
             (folder / "metadata.json").write_text(json.dumps({"classes": list(MODEL_CLASSES)}), encoding="utf-8")
-        quantize(full, pictures, small)
+        quantize(full, pictures, small, input_hw)
         for label, ir in (("float", full), ("int8", small)):
             answers, spent = measure(ir, scenes)
             thresholds[label], figures = best_threshold(scenes, answers)
@@ -162,7 +170,7 @@ def export(weights: Path, name: str, validation: Path, calibration: list[Path], 
                     f"validation_{label}_{group}_precision": round(part.precision, 4),
                 }
         kind = "float" if keep_float else "int8"
-        return publish(full if keep_float else small, name, thresholds[kind], notes | {"weights": kind})
+        return publish(full if keep_float else small, name, thresholds[kind], notes | {"weights": kind}, input_hw)
 
 
 def main() -> None:
@@ -173,8 +181,9 @@ def main() -> None:
     parser.add_argument("--validation", type=Path, default=Path("build/training/validation"))
     parser.add_argument("--calibration", type=Path, nargs="+", default=[Path("build/training/towns")])
     parser.add_argument("--float", action="store_true", help="ship the float model (for comparison)")
+    parser.add_argument("--input", type=int, nargs=2, default=list(INPUT_HW), metavar=("HEIGHT", "WIDTH"))
     a = parser.parse_args()
-    folder = export(a.weights, a.name, a.validation, a.calibration, a.float)
+    folder = export(a.weights, a.name, a.validation, a.calibration, a.float, (a.input[0], a.input[1]))
     print((folder / "metadata.json").read_text(encoding="utf-8"))
 
 
