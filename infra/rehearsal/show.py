@@ -162,6 +162,8 @@ def video_with_boxes(folder: Path, camera: str, out: Path, seconds: float, ident
                 colour = _box_colour(row, names["identity"][row["vehicle"]], identity)
                 low, high = (int(row["x1"]), int(row["y1"])), (int(row["x2"]), int(row["y2"]))
                 cv2.rectangle(image, low, high, colour, 2 if colour != GREY else 1)
+                if colour == GREY:  # a row of parked cars would be nothing but labels
+                    continue
                 label = f"{names['identity'][row['vehicle']]} {row['visible_share']:.0%}"
                 cv2.putText(image, label, (low[0], max(10, low[1] - 4)), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, 1)
             target.mux(drawn.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
