@@ -69,8 +69,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No passage matches. Widen colours, cameras or the interval.",
     ),
     "page": ("Page", "Page"),
-    "follow_this": ("Suivre ce véhicule", "Follow this vehicle"),
-    "watch_this": ("Voir la séquence", "Watch the sequence"),
+    "follow_this": ("Suivre", "Follow"),
+    "watch_this": ("Voir", "Watch"),
     "follow_none": (
         "Choisissez d'abord un véhicule dans « Chercher ».",
         "First choose a vehicle under “Search”.",

@@ -58,7 +58,9 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-site",
+    # "same-site" knows no addresses in numbers: Chromium would show no picture. Requests of other sites' pages are
+    # refused by what they say of themselves (`_check_sender`), and come without the cookie.
+    "Cross-Origin-Resource-Policy": "cross-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
@@ -153,7 +155,8 @@ class Service:
         # A browser holds the redirection that follows a form to the form's own policy.
         allowed = " ".join(sorted(self.origins))
         policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action {allowed}; frame-ancestors 'none'"
-        headers = {**_HEADERS, "Content-Security-Policy": policy}
+        # Under no-referrer a browser posts the form with `Origin: null`, which is refused.
+        headers = {**_HEADERS, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
         text = sign_in_page(next_url, failed=failed)
         return Response(text, 401 if failed else 200, headers, media_type="text/html; charset=utf-8")
 
