@@ -21,8 +21,9 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import AgglomerativeClustering
 
 from reid.calibration import DEFAULT, Calibration
-from reid.links import LONGEST_GAP_S, LinkModel, gap_s, learn_links, possible
+from reid.links import LinkModel, learn_links, possible
 from reid.looks import Looks, compare_looks
+from reid.nearest import nearest_s
 from reid.passage import Passage
 
 MODEL: Final = "chains-average-1"
@@ -60,9 +61,9 @@ def associate(
         calibration: from evidence to probability.
 
     Returns:
-        One row a passage, in time order.
+        One row a passage, in the order in which they were nearest to their cameras.
     """
-    ordered = sorted(passages, key=lambda p: (p.started_at, p.ended_at, p.id))
+    ordered = sorted(passages, key=lambda p: (nearest_s(p), p.started_at, p.id))
     if not ordered:
         return []
     looks = compare_looks(ordered)
@@ -98,12 +99,7 @@ def _chains(
 ) -> tuple[list[int], dict[tuple[int, int], float]]:
     """Group number of every passage by its chain, and the travel evidence of each pair chained."""
     count = len(ordered)
-    time = np.full((count, count), -np.inf)
-    for i, a in enumerate(ordered):
-        for j in range(i + 1, count):
-            if gap_s(a, ordered[j]) > LONGEST_GAP_S:
-                break
-            time[i, j] = links.evidence(a, ordered[j])
+    time = links.evidences(ordered)
     total = time + looks.total
     gain = np.where(np.isfinite(total) & (total >= _LEAST_CHAIN), total, 0.0)
     first, second = linear_sum_assignment(gain, maximize=True)

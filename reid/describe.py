@@ -80,6 +80,15 @@ class Description:
         return Embedding(f"{detector}+{DESCRIPTION}", tuple(round(float(x), 6) for x in vector))
 
 
+def features_part(embedding: Embedding) -> NDArray[np.float64]:
+    """The vector without the colours joined to it, of unit length; the whole of it where none were joined."""
+    vector = np.asarray(embedding.vector, dtype=np.float64)
+    if embedding.model.endswith(f"+{DESCRIPTION}"):
+        vector = vector[: -len(COLOURS)]
+    norm = float(np.linalg.norm(vector))
+    return vector / norm if norm > 0 else vector
+
+
 def likeness(a: Embedding | None, b: Embedding | None) -> float | None:
     """Cosine of two embeddings, -1 to 1; None where one of them is missing.
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The camera-link model: which camera can follow which, how likely, and after how long, per ordered pair of cameras.
 
-Travel time is measured two ways, from leaving one view and from entering it, to entering the next; each pair of
-cameras is modelled by the one that is steadier: where views overlap, only the second is. Both are log-normals. Where
-cameras' positions are known, distance and a town's speeds give the prior; what passages show corrects it, each pair of
-passages counting by how surely it is one vehicle (expectation-maximisation, one successor each).
+Time runs from being nearest to the one camera to being nearest to the other (`reid.nearest`), which distance and
+speed explain even where views overlap. It is log-normal, with a tail for those that waited. Where cameras' positions
+are known, distance and a town's speeds give the prior; what passages show corrects it, each pair of passages counting
+by how surely it is one vehicle (expectation-maximisation, one successor each).
 """
 
 from __future__ import annotations
@@ -12,39 +12,42 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.looks import Looks, compare_looks
+from reid.nearest import Nearest, Way, nearest, nearest_s
 from reid.passage import Passage
 
-Since = Literal["exit", "entry"]
-
 LONGEST_GAP_S: Final = 300.0
-LONGEST_OVERLAP_S: Final = 120.0
-"""A vehicle may stand in two views at once for this long."""
-_SHIFT_S: Final = {"exit": 6.0, "entry": 1.5}
-"""Added to a time before its logarithm: a vehicle may enter the next view a little before it leaves the last."""
-_IN_VIEW_S: Final = 5.0
-"""What crossing a view takes, before anything is seen."""
-_SPEED_MPS: Final = 8.0
-_DETOUR: Final = 1.25
-_VIEW_M: Final = 25.0
-"""Of the way between two cameras, what lies in their views."""
-_PRIOR_SPREAD: Final = 0.45
+FASTEST_MPS: Final = 25.0
+CLOCKS_S: Final = 4.0
+"""By so much a time may be too short, for cameras' clocks and for where exactly a vehicle was nearest."""
+_SPEED_MPS: Final = 10.0
+_DETOUR: Final = 1.1
+_BESIDE_S: Final = 1.2
+"""Driving past, beside what distance asks for."""
+_PRIOR_SPREAD: Final = 0.35
 _BLIND_MEDIAN_S: Final = 15.0
 _BLIND_SPREAD: Final = 0.9
-_PRIOR_PAIRS: Final = 3.0
+_PRIOR_PAIRS: Final = 1.5
 """Pairs of passages that the prior is worth."""
+_PRIOR_WAYS: Final = 0.7
+"""Pairs of passages that must agree on the ways before these say much."""
 _SAME_CAMERA: Final = 0.03
 """Chance, before anything is seen, that the next camera is the same one again."""
 _VANISHES: Final = 0.25
 """Chance, before anything is seen, that no camera follows."""
-_LATE: Final = 0.08
-"""Share of vehicles that take any time at all."""
+_LATE: Final = 0.15
+"""Share of vehicles that wait on the way: at a light, for a delivery."""
+_LATE_S: Final = 40.0
+"""Mean of that wait."""
+_HALF_KNOWN: Final = 0.5
+"""Of the best density that an open-ended time allows, what it is worth."""
 _ROUNDS: Final = 6
+_BALANCING: Final = 12
 _LEAST_SPREAD: Final = 0.12
 
 
@@ -53,46 +56,48 @@ class CameraLink:
     """One ordered pair of cameras."""
 
     chance: float
-    """That a vehicle which leaves the first is next seen by the second."""
+    """That a vehicle seen by the first is next seen by the second."""
     median: float
-    """Of log(time + shift)."""
+    """Of log(seconds + `CLOCKS_S`)."""
     spread: float
     pairs: float
     """How many pairs of passages, by their weight, this was learnt from."""
-    since: Since = "exit"
-    """From what the time is measured."""
+    least_s: float = -CLOCKS_S
+    """No vehicle takes less."""
 
-    @property
-    def shift_s(self) -> float:
-        """Of the logarithm."""
-        return _SHIFT_S[self.since]
+    def densities(
+        self,
+        times: NDArray[np.float64],
+        at_least: NDArray[np.bool_] | None = None,
+        at_most: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float64]:
+        """Probability densities of times, per second; 0 for what cannot be.
 
-    def time_s(self, a: Passage, b: Passage) -> float:
-        """The time that this link measures, seconds."""
-        return gap_s(a, b) if self.since == "exit" else (b.started_at - a.started_at).total_seconds()
-
-    def density(self, time_s: float) -> float:
-        """Probability density of a time, per second; 0 outside what can be."""
-        if not -self.shift_s < time_s <= LONGEST_GAP_S:
-            return 0.0
-        shifted = time_s + self.shift_s
-        z = (math.log(shifted) - self.median) / self.spread
-        bell = math.exp(-0.5 * z * z) / (shifted * self.spread * math.sqrt(2 * math.pi))
-        # A red light, a delivery: some take much longer than any bell allows.
-        late = _LATE / LONGEST_GAP_S if shifted > math.exp(self.median) else 0.0
-        return (1 - _LATE) * bell + late
-
-    def densities(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same for many."""
-        shifted = np.maximum(times + self.shift_s, 1e-3)
+        Args:
+            times: seconds, of any shape.
+            at_least: where the true time is the given one or longer.
+            at_most: where the true time is the given one or shorter.
+        """
+        likely = max(self.least_s + 1e-3, math.exp(self.median - self.spread**2) - CLOCKS_S)
+        worth = np.ones(times.shape)
+        if at_least is not None:
+            times = np.where(at_least, np.maximum(times, likely), times)
+            worth = np.where(at_least, _HALF_KNOWN, worth)
+        if at_most is not None:
+            # What was still far off when last seen may have stood anywhere for any time.
+            times = np.where(at_most & (times > likely), likely + 0.25 * (times - likely), times)
+            worth = np.where(at_most, _HALF_KNOWN, worth)
+        shifted = np.maximum(times + CLOCKS_S, 1e-3)
         z = (np.log(shifted) - self.median) / self.spread
         bell = np.exp(-0.5 * z * z) / (shifted * self.spread * math.sqrt(2 * math.pi))
-        late = np.where(shifted > math.exp(self.median), _LATE / LONGEST_GAP_S, 0.0)
-        return np.where((times > -self.shift_s) & (times <= LONGEST_GAP_S), (1 - _LATE) * bell + late, 0.0)
+        waited = times - self.quantile(0.0)
+        late = np.where(waited > 0, np.exp(-np.maximum(waited, 0) / _LATE_S) / _LATE_S, 0.0)
+        density = ((1 - _LATE) * bell + _LATE * late) * worth
+        return np.where((times > self.least_s) & (times <= LONGEST_GAP_S), density, 0.0)
 
     def quantile(self, z: float) -> float:
         """Time in seconds at so many deviations from the median."""
-        return math.exp(self.median + z * self.spread) - self.shift_s
+        return math.exp(self.median + z * self.spread) - CLOCKS_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +107,45 @@ class LinkModel:
     links: Mapping[tuple[str, str], CameraLink]
     rates: Mapping[str, float] = field(default_factory=dict)
     """Vehicles a second that a camera sees."""
-    by_exit: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
-    """(camera, side of exit, next camera) → how many times likelier that camera is next, for that side."""
+    by_way: Mapping[tuple[str, Way, str, Way], float] = field(default_factory=dict)
+    """(camera, way there, next camera, way there) → how many times likelier than for any ways."""
 
     def evidence(self, a: Passage, b: Passage) -> float:
         """Log-likelihood ratio of `b` coming next after `a` against `b` being another vehicle that came by.
 
         Minus infinity where it cannot be.
         """
-        link = self.links.get((a.camera, b.camera))
-        if link is None or not possible(a, b):
-            return -math.inf
-        side = self.by_exit.get((a.camera, a.exit, b.camera), 1.0)
-        rate = max(self.rates.get(b.camera, 0.01), 1 / LONGEST_GAP_S)
-        return math.log(max(link.chance * side * link.density(link.time_s(a, b)), 1e-9) / rate)
+        return float(self.evidences([a, b])[0, 1])
+
+    def evidences(self, passages: Sequence[Passage]) -> NDArray[np.float64]:
+        """The same for all pairs: (n, n), from row to column."""
+        count = len(passages)
+        near = nearest(passages)
+        rows = _rows(passages)
+        may = follows(passages, near)
+        out = np.full((count, count), -np.inf)
+        for (a, b), link in self.links.items():
+            if a not in rows or b not in rows:
+                continue
+            block = np.ix_(rows[a], rows[b])
+            rate = max(self.rates.get(b, 0.01), 1 / LONGEST_GAP_S)
+            density = link.densities(*_times(near.take(rows[a]), near.take(rows[b])))
+            ways = _way_factors(self.by_way, a, b, near.ways(rows[a]), near.ways(rows[b]))
+            chance = np.maximum(link.chance * ways * density, 1e-9) / rate
+            out[block] = np.where(may[block] & (density > 0), np.log(chance), -np.inf)
+        return out
 
     def typical_s(self, a: str, b: str) -> tuple[float, float] | None:
-        """Tenth and ninetieth percentile of the gap between two cameras.
-
-        None where hardly any pair was seen, or where their views overlap and the gap says nothing.
-        """
+        """Tenth and ninetieth percentile of the time from one camera to another; None where hardly any was seen."""
         link = self.links.get((a, b))
-        if link is None or link.pairs < 2.0 or link.since == "entry":
+        if link is None or link.pairs < 2.0:
             return None
         return max(0.0, link.quantile(-1.2816)), max(0.0, link.quantile(1.2816))
+
+
+def travel_s(a: Passage, b: Passage) -> float:
+    """Seconds from being nearest to the one camera to being nearest to the other."""
+    return nearest_s(b) - nearest_s(a)
 
 
 def gap_s(a: Passage, b: Passage) -> float:
@@ -134,11 +154,22 @@ def gap_s(a: Passage, b: Passage) -> float:
 
 
 def possible(a: Passage, b: Passage) -> bool:
-    """Whether one vehicle can have made `a` and then `b`."""
-    if b.started_at <= a.started_at:
-        return False
-    gap = gap_s(a, b)
-    return (gap > 0 if a.camera == b.camera else gap > -LONGEST_OVERLAP_S) and gap <= LONGEST_GAP_S
+    """Whether one vehicle can have made `a` and then `b`, distances aside."""
+    return bool(follows([a, b], nearest([a, b]))[0, 1])
+
+
+def follows(passages: Sequence[Passage], near: Nearest) -> NDArray[np.bool_]:
+    """(n, n): whether one vehicle can have made the row's passage and then the column's, distances aside.
+
+    One camera sees it come back only after it left; two cameras may see it at once, each nearest at its own time.
+    """
+    starts = np.array([p.started_at.timestamp() for p in passages])
+    ends = np.array([p.ended_at.timestamp() for p in passages])
+    cameras = np.array([p.camera for p in passages])
+    same = cameras[:, None] == cameras[None]
+    times = near.at[None] - near.at[:, None]
+    back = starts[None] - ends[:, None]
+    return np.asarray(np.where(same, back > 0, times > 0) & (times <= LONGEST_GAP_S))
 
 
 def learn_links(
@@ -154,22 +185,52 @@ def learn_links(
         looks: of `compare_looks` for the same passages, where it was made already.
     """
     ordered = list(passages)
-    looks = looks or compare_looks(ordered)
     cameras = sorted({p.camera for p in ordered} | set(positions_m or ()))
-    rows = {c: np.array([i for i, p in enumerate(ordered) if p.camera == c], dtype=int) for c in cameras}
-    starts = np.array([p.started_at.timestamp() for p in ordered])
-    ends = np.array([p.ended_at.timestamp() for p in ordered])
-    span = max(float(np.ptp(np.concatenate([starts, ends]))), 10.0) if ordered else 10.0
-    rates = {c: max(len(rows[c]), 1) / span for c in cameras}
     priors = _priors(cameras, positions_m or {})
+    rows = _rows(ordered)
+    near = nearest(ordered)
+    moments = [t.timestamp() for p in ordered for t in (p.started_at, p.ended_at)]
+    span = max(float(np.ptp(moments)), 10.0) if moments else 10.0
+    rates = {c: max(len(rows.get(c, ())), 1) / span for c in cameras}
+    if len(ordered) < 2:
+        return LinkModel(priors, rates)
     links = dict(priors)
-    total = looks.total if ordered else np.zeros((0, 0))
-    exits = [p.exit for p in ordered]
-    counts: dict[tuple[str, str, str], float] = {}
-    for _ in range(_ROUNDS if len(ordered) > 1 else 0):
-        weights = _weights(ordered, rows, starts, ends, total, links, rates)
-        links, counts = _refit(rows, starts, ends, weights, priors, exits, len(ordered))
-    return LinkModel(links, rates, _side_factors(links, counts))
+    looks = looks or compare_looks(ordered)
+    may = follows(ordered, near)
+    by_way: dict[tuple[str, Way, str, Way], float] = {}
+    for _ in range(_ROUNDS):
+        weights = _weights(rows, near, may, looks.total, links, rates, by_way)
+        links = _refit(rows, near, weights, priors)
+        by_way = _learn_ways(rows, near, weights)
+    return LinkModel(links, rates, by_way)
+
+
+def share_out(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, n): how surely column comes next after row, each row and each column having at most one partner.
+
+    Args:
+        odds: of each pair against either of them having none.
+    """
+    odds = odds / _VANISHES
+    after, before = np.ones(len(odds)), np.ones(len(odds))
+    # What a passage is left with for nobody, seen from either side, until both sides agree (Sinkhorn, with slack).
+    for _ in range(_BALANCING):
+        after = 1 / (1 + odds @ before)
+        before = 1 / (1 + odds.T @ after)
+    return odds * after[:, None] * before[None]
+
+
+def _rows(passages: Sequence[Passage]) -> dict[str, NDArray[np.int_]]:
+    rows: dict[str, list[int]] = {}
+    for row, passage in enumerate(passages):
+        rows.setdefault(passage.camera, []).append(row)
+    return {camera: np.array(some, dtype=int) for camera, some in rows.items()}
+
+
+def _times(a: Nearest, b: Nearest) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Times from each of `a` to each of `b`, and where the true time is at least, or at most, that."""
+    times = b.at[None] - a.at[:, None]
+    return times, a.earlier[:, None] | b.later[None], a.later[:, None] | b.earlier[None]
 
 
 def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]) -> dict[tuple[str, str], CameraLink]:
@@ -179,116 +240,106 @@ def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]
         for b in cameras:
             if b == a:
                 continue
-            median, spread, pull = _BLIND_MEDIAN_S, _BLIND_SPREAD, 1.0
+            median, spread, pull, least = _BLIND_MEDIAN_S, _BLIND_SPREAD, 1.0, -CLOCKS_S
             if a in positions and b in positions:
                 metres = math.dist(positions[a], positions[b])
-                median = max(0.0, metres * _DETOUR - _VIEW_M) / _SPEED_MPS
+                median = metres * _DETOUR / _SPEED_MPS + _BESIDE_S
                 spread = _PRIOR_SPREAD
                 pull = 1 / (1 + (metres / 120.0) ** 2)
-            pulls[b] = (median, spread, pull)
-        whole = sum(p for _, _, p in pulls.values()) or 1.0
-        for b, (median, spread, pull) in pulls.items():
+                least = metres / FASTEST_MPS - CLOCKS_S
+            pulls[b] = (median, spread, pull, least)
+        whole = sum(pull for _, _, pull, _ in pulls.values()) or 1.0
+        for b, (median, spread, pull, least) in pulls.items():
             chance = (1 - _VANISHES - _SAME_CAMERA) * pull / whole
-            priors[a, b] = CameraLink(chance, math.log(median + _SHIFT_S["exit"]), spread, 0.0)
-        priors[a, a] = CameraLink(_SAME_CAMERA, math.log(20.0 + _SHIFT_S["exit"]), 1.0, 0.0)
+            priors[a, b] = CameraLink(chance, math.log(median + CLOCKS_S), spread, 0.0, least)
+        priors[a, a] = CameraLink(_SAME_CAMERA, math.log(20.0 + CLOCKS_S), 1.0, 0.0, 0.0)
     return priors
 
 
 def _weights(
-    ordered: Sequence[Passage],
     rows: Mapping[str, NDArray[np.int_]],
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
+    near: Nearest,
+    may: NDArray[np.bool_],
     total: NDArray[np.float64],
     links: Mapping[tuple[str, str], CameraLink],
     rates: Mapping[str, float],
+    by_way: Mapping[tuple[str, Way, str, Way], float],
 ) -> NDArray[np.float64]:
-    """(n, n): how surely column comes next after row, each row and each column having at most one partner."""
-    count = len(ordered)
-    odds = np.zeros((count, count))
+    """(n, n): how surely column comes next after row."""
+    odds = np.zeros(may.shape)
     for (a, b), link in links.items():
-        if not len(rows.get(a, ())) or not len(rows.get(b, ())):
-            continue
-        block = np.ix_(rows[a], rows[b])
-        gaps = starts[rows[b]][None] - ends[rows[a]][:, None]
-        onsets = starts[rows[b]][None] - starts[rows[a]][:, None]
-        follows = (onsets > 0) & (gaps > (0 if a == b else -LONGEST_OVERLAP_S)) & (gaps <= LONGEST_GAP_S)
-        density = link.densities(gaps if link.since == "exit" else onsets)
-        if link.pairs == 0.0 and a != b:
-            # Nothing learnt yet: either way of measuring may turn out to be the steady one.
-            density = np.maximum(density, _onset_of(link).densities(onsets))
-        odds[block] = np.where(follows, link.chance * density / rates[b], 0.0) * np.exp(total[block])
-    # Nobody coming next, and coming from nowhere, are rivals of every pair.
-    for _ in range(3):
-        odds = odds / (_VANISHES + odds.sum(axis=1, keepdims=True))
-        odds = odds / np.maximum(1.0, odds.sum(axis=0, keepdims=True))
-    return odds
+        if a in rows and b in rows:
+            block = np.ix_(rows[a], rows[b])
+            density = link.densities(*_times(near.take(rows[a]), near.take(rows[b])))
+            density *= _way_factors(by_way, a, b, near.ways(rows[a]), near.ways(rows[b]))
+            odds[block] = np.where(may[block], link.chance * density / rates[b], 0.0) * np.exp(total[block])
+    return share_out(odds)
 
 
 def _refit(
     rows: Mapping[str, NDArray[np.int_]],
-    starts: NDArray[np.float64],
-    ends: NDArray[np.float64],
+    near: Nearest,
     weights: NDArray[np.float64],
     priors: Mapping[tuple[str, str], CameraLink],
-    exits: Sequence[str],
-    count: int,
-) -> tuple[dict[tuple[str, str], CameraLink], dict[tuple[str, str, str], float]]:
+) -> dict[tuple[str, str], CameraLink]:
     links = {}
-    sides: dict[tuple[str, str, str], float] = {}
     for (a, b), prior in priors.items():
-        mine, theirs = rows.get(a, np.zeros(0, int)), rows.get(b, np.zeros(0, int))
-        if not len(mine) or not len(theirs):
+        if a not in rows or b not in rows:
             links[a, b] = prior
             continue
+        mine, theirs = rows[a], rows[b]
         block = weights[np.ix_(mine, theirs)]
-        found = float(block.sum())
-        chance = (found + _PRIOR_PAIRS * prior.chance) / (len(mine) + _PRIOR_PAIRS)
-        gaps = starts[theirs][None] - ends[mine][:, None]
-        onsets = starts[theirs][None] - starts[mine][:, None]
-        fits = [_fit(prior, chance, block, gaps)]
-        if a != b:
-            fits.append(_fit(_onset_of(prior), chance, block, onsets))
-        links[a, b] = min(fits, key=lambda fit: fit.spread * (math.exp(fit.median) - 0.5 * fit.shift_s))
-        for row, i in enumerate(mine):
-            key = (a, exits[i], b)
-            sides[key] = sides.get(key, 0.0) + float(block[row].sum())
-            sides[a, exits[i], ""] = sides.get((a, exits[i], ""), 0.0) + float(block[row].sum())
-    return links, sides
+        chance = (float(block.sum()) + _PRIOR_PAIRS * prior.chance) / (len(mine) + _PRIOR_PAIRS)
+        times, at_least, at_most = _times(near.take(mine), near.take(theirs))
+        links[a, b] = _fit(prior, chance, block, np.where(at_least | at_most, 0.0, block), times)
+    return links
 
 
-def _onset_of(prior: CameraLink) -> CameraLink:
-    """The same prior, measured from entering the first view."""
-    seconds = math.exp(prior.median) - prior.shift_s + _IN_VIEW_S
-    return CameraLink(
-        prior.chance, math.log(seconds + _SHIFT_S["entry"]), max(prior.spread, _BLIND_SPREAD), prior.pairs, "entry"
-    )
-
-
-def _fit(prior: CameraLink, chance: float, weights: NDArray[np.float64], times: NDArray[np.float64]) -> CameraLink:
-    """One way of measuring, fitted to weighted pairs and held by its prior; far-off pairs count little."""
-    logs = np.log(np.maximum(times + prior.shift_s, 1e-3))
-    found = float(weights.sum())
-    weights = np.where(times > -prior.shift_s, weights, 0.0)
+def _fit(
+    prior: CameraLink,
+    chance: float,
+    weights: NDArray[np.float64],
+    timed: NDArray[np.float64],
+    times: NDArray[np.float64],
+) -> CameraLink:
+    """Fit to weighted pairs, those with a known time `timed`, held by the prior; far-off pairs count little."""
+    logs = np.log(np.maximum(times + CLOCKS_S, 1e-3))
     median, spread = prior.median, prior.spread
     for _ in range(5):
-        near = weights / (1 + ((logs - median) / (2 * spread)) ** 2)
-        whole = float(near.sum()) + _PRIOR_PAIRS * 0.5
-        median = (float((near * logs).sum()) + _PRIOR_PAIRS * 0.5 * prior.median) / whole
-        squares = float((near * (logs - median) ** 2).sum()) + _PRIOR_PAIRS * 0.25 * prior.spread**2
+        close = timed / (1 + ((logs - median) / (2 * spread)) ** 2)
+        whole = float(close.sum()) + _PRIOR_PAIRS * 0.5
+        median = (float((close * logs).sum()) + _PRIOR_PAIRS * 0.5 * prior.median) / whole
+        squares = float((close * (logs - median) ** 2).sum()) + _PRIOR_PAIRS * 0.25 * prior.spread**2
         spread = max(_LEAST_SPREAD, math.sqrt(squares / whole))
-    return CameraLink(chance, median, spread, found, prior.since)
+    return CameraLink(chance, median, spread, float(weights.sum()), prior.least_s)
 
 
-def _side_factors(
-    links: Mapping[tuple[str, str], CameraLink], counts: Mapping[tuple[str, str, str], float]
-) -> dict[tuple[str, str, str], float]:
-    """How much the side by which a vehicle left speaks for a next camera, held back where few were seen."""
-    factors = {}
-    for (a, side, b), seen in counts.items():
-        if not b:
-            continue
-        chance = links[a, b].chance
-        expected = (seen + 2.0 * chance) / (counts[a, side, ""] + 2.0)
-        factors[a, side, b] = float(np.clip(expected / max(chance, 1e-6), 0.2, 5.0))
+def _learn_ways(
+    rows: Mapping[str, NDArray[np.int_]], near: Nearest, weights: NDArray[np.float64]
+) -> dict[tuple[str, Way, str, Way], float]:
+    """How much the ways by which it passed both cameras speak for a pair, held back where few were seen."""
+    factors: dict[tuple[str, Way, str, Way], float] = {}
+    for a, mine in rows.items():
+        for b, theirs in rows.items():
+            block = weights[np.ix_(mine, theirs)]
+            found = float(block.sum())
+            ways_a, ways_b = near.ways(mine), near.ways(theirs)
+            for way_a in sorted(set(ways_a)):
+                of_a = ways_a == way_a
+                for way_b in sorted(set(ways_b)):
+                    of_b = ways_b == way_b
+                    usual = found * float(of_a.mean()) * float(of_b.mean())
+                    factor = (float(block[np.ix_(of_a, of_b)].sum()) + _PRIOR_WAYS) / (usual + _PRIOR_WAYS)
+                    factors[a, way_a, b, way_b] = float(np.clip(factor, 0.2, 5.0))
     return factors
+
+
+def _way_factors(
+    by_way: Mapping[tuple[str, Way, str, Way], float],
+    a: str,
+    b: str,
+    ways_a: NDArray[np.str_],
+    ways_b: NDArray[np.str_],
+) -> NDArray[np.float64]:
+    factors = [[by_way.get((a, way_a, b, way_b), 1.0) for way_b in ways_b.tolist()] for way_a in ways_a.tolist()]
+    return np.array(factors, dtype=np.float64).reshape(len(ways_a), len(ways_b))

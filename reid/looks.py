@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """How much two passages look like one vehicle, against how alike any two vehicles of the same hours look.
 
-The cosine of two embeddings means nothing by itself: for some models any two cars reach 0.9. What counts is how far it
-stands out from that of pairs that cannot be one vehicle, because one camera saw both at once. The same for colours.
+The cosine of two embeddings means nothing by itself: for some models any two cars reach 0.9, and a camera's own angle
+weighs more than any car. So what a camera's passages have in common is taken away, and what all vary in is scaled down
+(whitening); the cosine that is left speaks. Colours count by how rare they are: two red cars are more alike than two
+grey ones.
 """
 
 from __future__ import annotations
@@ -13,16 +15,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.describe import features_part
 from reid.errors import EmbeddingMismatch
-from reid.passage import VEHICLE_CLASSES, Passage
+from reid.passage import COLOURS, VEHICLE_CLASSES, Passage
 
-_FEWEST = 12
-"""Impossible pairs needed to measure the background; with fewer, all pairs serve."""
-_MIDDLE_Z = 1.1
-"""Standing out by so many deviations is as likely for one vehicle as for two."""
-_SLOPE = 1.3
+_CAMERA_SHRINK = 3.0
+"""Passages of a camera that its mean must outweigh."""
+_AXES = 32
+_SHRINK = 0.1
+"""Of the greatest variance, added to all: what varies little is mostly noise."""
+_FEW = 8.0
+"""Passages below which their spread is hardly known; evidence from it fades."""
+_SAME_MIDDLE = 0.5
+_SAME_SPREAD = 0.27
+"""Cosines of one vehicle at two cameras, measured on drawn streets."""
+_HELD_BACK = 0.5
+"""Of the slope that two bells would give: true ones have fatter tails."""
+_OFFSET = -0.3
 _MOST = 4.0
-_COLOUR_SLOPE = 5.0
+_COLOUR_SLOPE = 1.8
+"""Colours are smeared with care, which holds their evidence back; this gives it back."""
+_ANY_COLOUR = 0.1
+"""Share of a colour that may be any: light, reflections, a neighbour in the box."""
+_TAKEN_FOR = (("black", "grey", 0.35), ("grey", "black", 0.25), ("white", "grey", 0.3), ("grey", "white", 0.2))
+"""Neutral paints that light makes each other; with what weight beside the right name's 1."""
 _OTHER_CLASS = -2.0
 _CONFUSED = {
     frozenset({"car", "van"}),
@@ -47,8 +63,8 @@ class Looks:
 
     @property
     def total(self) -> NDArray[np.float64]:
-        """Both together. They share the colour, so they count less than their sum."""
-        return 0.8 * self.look + 0.6 * self.colour
+        """Both together: the embedding is compared without its colours, so that none counts twice."""
+        return self.look + self.colour
 
 
 def compare_looks(passages: Sequence[Passage]) -> Looks:
@@ -58,26 +74,57 @@ def compare_looks(passages: Sequence[Passage]) -> Looks:
         EmbeddingMismatch: two of them carry embeddings of different models.
     """
     count = len(passages)
-    colours = np.sqrt(np.array([p.colours for p in passages], dtype=np.float64).reshape(count, -1))
-    shared = colours @ colours.T
-    vectors, known = _vectors(passages)
-    cosine = vectors @ vectors.T
-    apart = _impossible(passages)
-    both = np.outer(known, known)
-
-    off = ~np.eye(count, dtype=bool)
-    base = apart if np.count_nonzero(apart & both) >= 2 * _FEWEST else off
-    look = np.zeros((count, count))
-    if np.count_nonzero(base & both) >= 2:
-        middle = float(np.median(cosine[base & both]))
-        spread = float(np.median(np.abs(cosine[base & both] - middle))) * 1.4826
-        deviations = (cosine - middle) / max(spread, 0.02)
-        look = np.where(both, np.clip(_SLOPE * (deviations - _MIDDLE_Z), -_MOST, _MOST), 0.0)
-    usual = float(np.median(shared[base])) if np.any(base) else 0.5
-    # Alike in colour says little where all cars are grey, and unlike says much.
-    colour = np.clip(_COLOUR_SLOPE * (shared - max(0.72, 0.5 * (1 + usual))), -_MOST, 0.25 * _MOST)
-    colour = colour + _class_evidence(passages)
+    if not count:
+        return Looks(*(np.zeros((0, 0)) for _ in range(4)))
+    look = _look_evidence(passages)
+    colours = np.array([p.colours for p in passages], dtype=np.float64)
+    shared = np.sqrt(colours) @ np.sqrt(colours).T
+    colour = np.clip(_COLOUR_SLOPE * _colour_evidence(colours), -_MOST, _MOST) + _class_evidence(passages)
     return Looks(look, colour, 1 / (1 + np.exp(-look)), np.clip(shared, 0, 1))
+
+
+def _look_evidence(passages: Sequence[Passage]) -> NDArray[np.float64]:
+    vectors, known = _vectors(passages)
+    rows = np.flatnonzero(known)
+    look = np.zeros((len(passages), len(passages)))
+    if len(rows) < 3:
+        return look
+    some = vectors[rows]
+    cameras = np.array([passages[i].camera for i in rows])
+    overall = some.mean(axis=0)
+    centred = some - overall
+    for camera in sorted(set(cameras)):
+        mine = cameras == camera
+        weight = np.count_nonzero(mine) / (np.count_nonzero(mine) + _CAMERA_SHRINK)
+        centred[mine] -= weight * centred[mine].mean(axis=0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    sizes = sizes[:_AXES]
+    white = left[:, : len(sizes)] * sizes / np.sqrt(sizes**2 + _SHRINK * sizes[0] ** 2 + 1e-12)
+    white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-9)
+    # Taking the mean away makes any two of n a little unlike.
+    cosine = white @ white.T + 1 / (len(rows) - 1)
+    apart = ~np.eye(len(rows), dtype=bool)
+    middle = float(np.median(cosine[apart]))
+    low, high = np.percentile(cosine[apart], [16, 84])
+    # Nearly all pairs are two vehicles. The narrower their cosines lie, the more one that stands out says.
+    variance = 0.5 * (((high - low) / 2) ** 2 + _SAME_SPREAD**2)
+    slope = _HELD_BACK * max(_SAME_MIDDLE - middle, 0.1) / variance
+    trust = len(rows) / (len(rows) + _FEW)
+    evidence = trust * (slope * (cosine - (_SAME_MIDDLE + middle) / 2) + _OFFSET)
+    look[np.ix_(rows, rows)] = np.clip(evidence, -_MOST, _MOST)
+    return look
+
+
+def _colour_evidence(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-likelihood ratio of one paint against two, from distributions (n, 11)."""
+    usual = colours.mean(axis=0) + 0.01
+    usual /= usual.sum()
+    confused = np.eye(len(COLOURS)) * (1 - _ANY_COLOUR) + _ANY_COLOUR * usual[None]
+    for true, seen, weight in _TAKEN_FOR:
+        confused[COLOURS.index(seen), COLOURS.index(true)] += weight
+    confused /= confused.sum(axis=1, keepdims=True)
+    smeared = colours @ confused
+    return np.asarray(np.log((smeared / smeared.mean(axis=0)) @ smeared.T))
 
 
 def _vectors(passages: Sequence[Passage]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -87,23 +134,14 @@ def _vectors(passages: Sequence[Passage]) -> tuple[NDArray[np.float64], NDArray[
             f"passages carry embeddings of {len(models)} models ({', '.join(sorted(models))}), which cannot be "
             "compared: index these hours again with one detector"
         )
-    size = max((len(p.embedding.vector) for p in passages if p.embedding is not None), default=1)
+    parts = [None if p.embedding is None else features_part(p.embedding) for p in passages]
+    size = max((len(part) for part in parts if part is not None), default=1)
     vectors = np.zeros((len(passages), size))
     known = np.zeros(len(passages), dtype=bool)
-    for row, passage in enumerate(passages):
-        if passage.embedding is not None:
-            vectors[row], known[row] = passage.embedding.vector, True
+    for row, part in enumerate(parts):
+        if part is not None:
+            vectors[row], known[row] = part, True
     return vectors, known
-
-
-def _impossible(passages: Sequence[Passage]) -> NDArray[np.bool_]:
-    """Pairs that one camera saw at the same time."""
-    starts = np.array([p.started_at.timestamp() for p in passages])
-    ends = np.array([p.ended_at.timestamp() for p in passages])
-    cameras = np.array([p.camera for p in passages])
-    same = cameras[:, None] == cameras[None]
-    together = np.minimum(ends[:, None], ends[None]) - np.maximum(starts[:, None], starts[None]) > 0.3
-    return np.asarray(same & together & ~np.eye(len(passages), dtype=bool))
 
 
 def _class_evidence(passages: Sequence[Passage]) -> NDArray[np.float64]:

@@ -2,7 +2,8 @@
 """The most probable way of one vehicle through the cameras: the best chain of passages through the one asked for.
 
 1. Every candidate is weighed by its looks against the passage asked for and those a person has accepted.
-2. Every ordered pair is weighed by the camera-link model: which camera follows, after how long.
+2. Every ordered pair is weighed by the camera-link model: which camera follows, after how long; and held back where
+   another pair explains either of the two better.
 3. Dynamic programming finds the chain of greatest total weight, forward in time from the passage asked for, and
    backward; a chain ends where going on would cost more than it brings.
 4. Each step gets a probability and its arguments. Rejected passages are out, accepted ones are in.
@@ -18,15 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.calibration import DEFAULT, Calibration
-from reid.links import LinkModel, gap_s, possible
+from reid.links import LinkModel, share_out, travel_s
 from reid.looks import Looks, compare_looks
+from reid.nearest import nearest_s
 from reid.passage import Passage
 
 Verdict = Literal["accepted", "rejected"]
 
 _FORCED: Final = 1e4
-_STEP_COST: Final = 0.8
-"""Going on must bring this much: between two explanations the shorter chain holds."""
+_QUIET_HZ: Final = 0.05
+"""Vehicles a second at a camera up to which going on must bring something; measured on made-up and drawn towns."""
+_DENSE: Final = -0.9
+"""Per e-fold of traffic above that: each pair says less of itself, and the vehicle goes on all the same."""
+_LOWEST_COST: Final = -1.5
+_TO_QUERY: Final = 0.7
+_TO_NEIGHBOUR: Final = 0.4
+"""How much looks count, towards the passage asked for and towards the step before: they are not independent."""
+_RIVALRY: Final = 1.0
+"""How much of what rival pairs take away counts."""
+_LEAST_SHARE: Final = 0.02
+"""However strong its rivals, a pair keeps this."""
+_TURNS: Final = 4.0
+"""Cost of coming straight back to the camera before the last: few turn round between two cameras."""
 _LEAST_LOOK: Final = -3.2
 """A candidate that looks less like it than this is no step, however well it fits in time."""
 _RIVAL_LOOK: Final = 1.0
@@ -46,7 +60,7 @@ class Step:
     colour: float
     """Likeness of colour, 0 to 1."""
     travel_s: float | None
-    """Seconds from leaving the view before; None for the first."""
+    """Seconds from being nearest to the camera before to being nearest to this one; None for the first."""
     typical_s: tuple[float, float] | None
     """Tenth and ninetieth percentile of these two cameras, where known."""
     rivals: int
@@ -79,7 +93,7 @@ def trace(
     said = dict(decisions or {})
     said.pop(query.id, None)
     pool = {p.id: p for p in candidates if said.get(p.id) != "rejected"} | {query.id: query}
-    nodes = sorted(pool.values(), key=lambda p: (p.started_at, p.ended_at, p.id))
+    nodes = sorted(pool.values(), key=lambda p: (nearest_s(p), p.started_at, p.id))
     looks = compare_looks(nodes)
     at = {p.id: i for i, p in enumerate(nodes)}
     origin = at[query.id]
@@ -87,15 +101,24 @@ def trace(
     look, colour, worth = _node_worth(looks, sure)
     fits = worth >= _LEAST_LOOK
     fits[sure] = True
-    worth = worth - _STEP_COST
+    worth = _TO_QUERY * worth - _step_cost(links)
     worth[sure] = _FORCED
 
-    chain = _best(nodes, links, worth, fits, origin, forward=False)[::-1][:-1]
-    chain += _best(nodes, links, worth, fits, origin, forward=True)
+    time = links.evidences(nodes)
+    value = _held_back(time, looks)
+    cameras = np.array([p.camera for p in nodes])
+    chain = _best(cameras, value, worth, fits, origin, forward=False)[::-1][:-1]
+    chain += _best(cameras, value, worth, fits, origin, forward=True)
     return [
-        _step(place, chain, nodes, links, looks, look, colour, worth, fits, said, origin, calibration)
+        _step(place, chain, nodes, links, time, looks, look, colour, fits, said, origin, calibration)
         for place in range(len(chain))
     ]
+
+
+def _step_cost(links: LinkModel) -> float:
+    """What going on must bring; below nothing in dense traffic."""
+    usual = float(np.mean(list(links.rates.values()))) if links.rates else _QUIET_HZ
+    return float(np.clip(_DENSE * np.log(usual / _QUIET_HZ), _LOWEST_COST, 0.0))
 
 
 def _node_worth(
@@ -107,9 +130,17 @@ def _node_worth(
     return look, colour, total
 
 
+def _held_back(time: NDArray[np.float64], looks: Looks) -> NDArray[np.float64]:
+    """Evidence of each pair following each other, less where a rival pair takes one of the two: (n, n)."""
+    odds = np.exp(np.minimum(time + looks.total, 20.0))
+    alone = odds / (1 + odds)
+    rivalry = np.log((share_out(odds) + _LEAST_SHARE) / (alone + _LEAST_SHARE))
+    return np.asarray(time + _TO_NEIGHBOUR * looks.total + _RIVALRY * rivalry)
+
+
 def _best(
-    nodes: Sequence[Passage],
-    links: LinkModel,
+    cameras: NDArray[np.str_],
+    value: NDArray[np.float64],
     worth: NDArray[np.float64],
     fits: NDArray[np.bool_],
     origin: int,
@@ -117,37 +148,32 @@ def _best(
     forward: bool,
 ) -> list[int]:
     """The chain of greatest weight that begins at `origin`, in the direction's order."""
-    order = range(origin + 1, len(nodes)) if forward else range(origin - 1, -1, -1)
-    score = {origin: 0.0}
+    order = range(origin + 1, len(worth)) if forward else range(origin - 1, -1, -1)
+    score = np.full(len(worth), -np.inf)
+    score[origin] = 0.0
     came: dict[int, int] = {}
+    before = np.full(len(worth), "", dtype=cameras.dtype)
+    """The camera that each node was reached from."""
     for i in order:
         if not fits[i]:
             continue
-        best, source = -np.inf, -1
-        for j, reached in score.items():
-            a, b = (nodes[j], nodes[i]) if forward else (nodes[i], nodes[j])
-            if not possible(a, b):
-                continue
-            value = reached + links.evidence(a, b)
-            if value > best:
-                best, source = value, j
-        if source < 0 and worth[i] >= _FORCED:
+        reached = score + (value[:, i] if forward else value[i])
+        reached = reached - _TURNS * (before == cameras[i])
+        source = int(np.argmax(reached))
+        best = float(reached[source])
+        if not np.isfinite(best) and worth[i] >= _FORCED:
             # Accepted, and no chain reaches it in time: it joins after what is reached, whatever the model thinks.
-            source = max((j for j in score if _before(nodes, j, i, forward)), key=lambda j: score[j], default=-1)
-            best = score[source] - 10.0 if source >= 0 else -np.inf
-        if source >= 0 and np.isfinite(best):
+            source = int(np.argmax(score))
+            best = float(score[source]) - 10.0
+        if np.isfinite(best):
             score[i] = best + worth[i]
             came[i] = source
-    end = max(score, key=lambda i: (score[i], -abs(i - origin)))
-    chain = [end]
+            before[i] = cameras[source]
+    end = max(np.flatnonzero(np.isfinite(score)).tolist(), key=lambda i: (score[i], -abs(i - origin)))
+    chain = [int(end)]
     while chain[-1] != origin:
         chain.append(came[chain[-1]])
     return chain[::-1]
-
-
-def _before(nodes: Sequence[Passage], j: int, i: int, forward: bool) -> bool:
-    a, b = (nodes[j], nodes[i]) if forward else (nodes[i], nodes[j])
-    return a.started_at <= b.started_at
 
 
 def _step(
@@ -155,10 +181,10 @@ def _step(
     chain: Sequence[int],
     nodes: Sequence[Passage],
     links: LinkModel,
+    times: NDArray[np.float64],
     looks: Looks,
     look: NDArray[np.float64],
     colour: NDArray[np.float64],
-    worth: NDArray[np.float64],
     fits: NDArray[np.bool_],
     said: Mapping[str, Verdict],
     origin: int,
@@ -173,9 +199,11 @@ def _step(
     rivals = 0
     if neighbour is not None:
         later = place > chain.index(origin)
-        time = links.evidence(*((nodes[neighbour], passage) if later else (passage, nodes[neighbour])))
-        time = time if np.isfinite(time) else -6.0
-        rivals = _rivals(i, neighbour, later, time, nodes, links, look + colour, fits, set(chain))
+        near = times[neighbour] if later else times[:, neighbour]
+        time = float(near[i]) if np.isfinite(near[i]) else -6.0
+        alike = fits & (look + colour >= look[i] + colour[i] - _RIVAL_LOOK) & (near >= time - _RIVAL_TIME)
+        alike[chain] = False
+        rivals = int(np.count_nonzero(alike))
     if i == origin:
         decision: Literal["none", "accepted", "rejected", "query"] = "query"
         probability = 1.0
@@ -189,29 +217,8 @@ def _step(
         probability=round(probability, 4),
         look=round(float(looks.likeness[i, origin]) if i != origin else 1.0, 4),
         colour=round(float(looks.colour_likeness[i, origin]), 4),
-        travel_s=None if before is None else round(gap_s(nodes[before], passage), 3),
+        travel_s=None if before is None else round(travel_s(nodes[before], passage), 3),
         typical_s=None if before is None else links.typical_s(nodes[before].camera, passage.camera),
         rivals=rivals,
         decision=decision,
     )
-
-
-def _rivals(
-    i: int,
-    neighbour: int,
-    later: bool,
-    time: float,
-    nodes: Sequence[Passage],
-    links: LinkModel,
-    evidence: NDArray[np.float64],
-    fits: NDArray[np.bool_],
-    chain: set[int],
-) -> int:
-    """Passages outside the chain that look nearly as much like it and fit nearly as well at this place."""
-    count = 0
-    for k, other in enumerate(nodes):
-        if k in chain or not fits[k] or evidence[k] < evidence[i] - _RIVAL_LOOK:
-            continue
-        value = links.evidence(*((nodes[neighbour], other) if later else (other, nodes[neighbour])))
-        count += value >= time - _RIVAL_TIME
-    return count

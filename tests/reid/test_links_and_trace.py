@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Which camera follows, after how long, and the way of one vehicle through all of them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+import pytest
+
+from reid.association import associate
+from reid.links import FASTEST_MPS, learn_links, possible
+from reid.nearest import nearest_s
+from reid.passage import Box, Embedding, Passage
+from reid.trace import trace
+from tests.reid.made_town import POSITIONS, START, MadeTown, made_town
+
+SMALL: Box = (600.0, 100.0, 630.0, 120.0)
+LARGE: Box = (100.0, 400.0, 400.0, 620.0)
+
+
+@pytest.fixture(scope="module")
+def town() -> MadeTown:
+    return made_town(3, vehicles=24, seconds=300.0)
+
+
+def seen(camera: str, start_s: float, end_s: float, first: Box, last: Box, **changed: object) -> Passage:
+    """A passage of the made town, moved to a camera and time, with other boxes."""
+    passage = made_town(0, vehicles=1).passages[0]
+    fields: dict[str, object] = {
+        "id": f"{camera}-{start_s}",
+        "camera": camera,
+        "started_at": START + timedelta(seconds=start_s),
+        "ended_at": START + timedelta(seconds=end_s),
+        "first_box": first,
+        "last_box": last,
+    }
+    return msgspec.structs.replace(passage, **(fields | changed))
+
+
+def test_a_vehicle_is_nearest_where_it_is_largest() -> None:
+    coming = seen("c0", 0, 6, SMALL, LARGE)
+    going = seen("c0", 0, 6, LARGE, SMALL)
+    across = seen("c0", 0, 6, LARGE, LARGE)
+    assert [nearest_s(p) - START.timestamp() for p in (coming, going, across)] == [6.0, 0.0, 3.0]
+
+
+def test_views_that_overlap_do_not_forbid_a_pair() -> None:
+    """It is seen far off by the next camera long before the first has lost it."""
+    first = seen("c0", 0, 20, LARGE, SMALL)
+    second = seen("c1", 3, 14, SMALL, LARGE)
+    assert possible(first, second)
+    assert not possible(second, first)
+
+
+def test_nothing_drives_faster_than_cars_do() -> None:
+    positions = {"c0": (0.0, 0.0), "c1": (500.0, 0.0)}
+    first = seen("c0", 0, 5, SMALL, LARGE)
+    fast, slow = (seen("c1", at, at + 5, LARGE, SMALL) for at in (5 + 500 / FASTEST_MPS - 6, 60))
+    model = learn_links([first, fast, slow], positions)
+    assert model.evidence(first, fast) == -np.inf
+    assert np.isfinite(model.evidence(first, slow))
+
+
+def test_distance_says_how_long_it_takes_before_anything_is_learnt() -> None:
+    positions = {"c0": (0.0, 0.0), "c1": (15.0, 0.0), "c2": (150.0, 0.0)}
+    model = learn_links([], positions)
+    near, far = (model.links["c0", c].quantile(0.0) for c in ("c1", "c2"))
+    assert 1 < near < 6 < 12 < far < 30
+
+
+def test_the_way_past_both_cameras_counts() -> None:
+    """All that come towards the first camera go on to the second and away from it; none goes there that went away."""
+    random = np.random.default_rng(8)
+    passages = []
+    for n in range(8):
+        one, other = (Embedding("m", tuple(random.normal(size=16))) for _ in range(2))
+        passages.append(seen("c0", 40 * n, 40 * n + 5, SMALL, LARGE, id=f"a{n}", embedding=one))
+        passages.append(seen("c1", 40 * n + 20, 40 * n + 25, LARGE, SMALL, id=f"b{n}", embedding=one))
+        passages.append(seen("c0", 40 * n + 2, 40 * n + 7, LARGE, SMALL, id=f"z{n}", embedding=other))
+    model = learn_links(passages, {"c0": (0.0, 0.0), "c1": (120.0, 0.0)})
+    assert model.by_way["c0", "towards", "c1", "away"] > 1.2 * model.by_way["c0", "away", "c1", "away"]
+
+
+def test_what_is_still_far_off_may_yet_take_its_time() -> None:
+    """The recording ends while it stands in a queue: when it would have passed the camera is not known."""
+    first = seen("c0", 0, 5, SMALL, LARGE)
+    queue = seen("c1", 3, 9, SMALL, LARGE, exit="inside", truncated=True)
+    gone = seen("c1", 3, 9, SMALL, LARGE, exit="left")
+    positions = {"c0": (0.0, 0.0), "c1": (200.0, 0.0)}
+    model = learn_links([], positions)
+    assert model.evidence(first, queue) > model.evidence(first, gone)
+
+
+def test_links_are_learnt_from_passages_alone(town: MadeTown) -> None:
+    """Without positions: neighbours on the ring follow each other, after some twenty seconds."""
+    model = learn_links(town.passages)
+    for n in range(6):
+        after = {b: link.chance for (a, b), link in model.links.items() if a == f"c{n}" and b != a}
+        assert set(sorted(after, key=lambda b: after[b])[-2:]) == {f"c{(n + 1) % 6}", f"c{(n - 1) % 6}"}
+    assert 14 < np.median([model.links[f"c{n}", f"c{(n + 1) % 6}"].quantile(0.0) for n in range(6)]) < 27
+
+
+def test_traces_are_mostly_right_and_mostly_whole(town: MadeTown) -> None:
+    links = learn_links(town.passages, POSITIONS)
+    right = wrong = missed = 0
+    for vehicle in range(0, 24, 2):
+        own = set(town.of(vehicle))
+        query = next(p for p in town.passages if p.id in own)
+        found = {s.passage.id for s in trace(query, town.passages, links)}
+        right += len(found & own)
+        wrong += len(found - own)
+        missed += len(own - found)
+    assert right / (right + wrong) > 0.55
+    assert right / (right + missed) > 0.8
+
+
+def test_a_word_on_a_step_is_obeyed(town: MadeTown) -> None:
+    links = learn_links(town.passages, POSITIONS)
+    query = town.passages[len(town.passages) // 2]
+    steps = trace(query, town.passages, links)
+    other = next(s.passage for s in steps if s.passage.id != query.id)
+    without = trace(query, town.passages, links, {other.id: "rejected"})
+    assert other.id not in {s.passage.id for s in without}
+    stranger = next(p for p in town.passages if p.id not in {s.passage.id for s in steps} and possible(query, p))
+    told = {s.passage.id: s for s in trace(query, town.passages, links, {stranger.id: "accepted"})}
+    assert (told[stranger.id].decision, told[stranger.id].probability) == ("accepted", 1.0)
+    assert told[query.id].decision == "query"
+
+
+def test_steps_are_in_the_order_of_driving_with_times_that_are_not_negative(town: MadeTown) -> None:
+    links = learn_links(town.passages, POSITIONS)
+    steps = max((trace(p, town.passages, links) for p in town.passages[::9]), key=len)
+    assert steps[0].travel_s is None
+    assert all(s.travel_s is not None and s.travel_s > 0 for s in steps[1:])
+
+
+def test_vehicle_ids_group_what_belongs_together(town: MadeTown) -> None:
+    given = {a.passage_id: a.vehicle_id for a in associate(town.passages, POSITIONS)}
+    assert set(given) == {p.id for p in town.passages}
+    ids = sorted(given)
+    together = [
+        (given[a] == given[b], town.vehicle[a] == town.vehicle[b]) for i, a in enumerate(ids) for b in ids[i + 1 :]
+    ]
+    both = sum(g and t for g, t in together)
+    assert both / sum(g for g, _ in together) > 0.7
+    assert both / sum(t for _, t in together) > 0.6
