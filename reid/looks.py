@@ -90,7 +90,7 @@ def _look_evidence(passages: Sequence[Passage]) -> NDArray[np.float64]:
     if len(rows) < 3:
         return look
     some = vectors[rows]
-    cameras = np.array([passages[i].camera for i in rows])
+    cameras = np.array([passages[i].camera for i in rows.tolist()])
     overall = some.mean(axis=0)
     centred = some - overall
     for camera in sorted(set(cameras)):
