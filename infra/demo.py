@@ -229,7 +229,7 @@ class Demo:
         return red
 
     def _pick(self, red: SearchResult, truth: DemoTruth) -> PassageInfo:
-        """The passage a person would point at: the target's, in the camera where it is best seen."""
+        """The passage a person would point at: the first one of the target, where it was seen first."""
         target = truth.target
         rivals = truth.rivals()
         if len(rivals) < 2 or not target:
@@ -240,7 +240,7 @@ class Demo:
         self._say(
             f"picked one red {target[0].body.replace('_', ' ')} with {len(rivals)} rivals of the same shape and colour"
         )
-        return max(own, key=lambda pair: pair[1].seen_frames)[0]
+        return min(own, key=lambda pair: pair[0].started_at)[0]
 
     def _compare(self, trace: Trace, truth: DemoTruth) -> tuple[list[str], str]:
         """Lines for the report, and what does not hold."""
