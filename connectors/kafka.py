@@ -27,6 +27,7 @@ from connectors.broker import Message, NotAcknowledged, Outgoing, TopicSettings
 from connectors.errors import BrokerError, BrokerUnavailable, OffsetGone
 from connectors.site import Site
 
+log = logging.getLogger(__name__)
 logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells every attempt; what matters is raised to us
 
 CONNECT_MS = 5_000
@@ -251,7 +252,9 @@ class _KafkaWriter:
                     producer.send(topic, m.value, key=m.key.encode(), headers=list(m.headers), partition=m.partition)
                 )
             producer.flush(timeout=ACKNOWLEDGE_S)
-        except KafkaError as fault:
+        except (
+            Exception
+        ) as fault:  # while a broker goes away, errors of sockets and of the client's own thread come too
             # what was not even sent counts as not acknowledged, unless Kafka refuses it for good
             self._refuse(fault, topic)
             self._drop()
@@ -299,11 +302,16 @@ class _KafkaWriter:
 
     def _drop(self) -> None:
         """Begin anew with the next write: a producer that failed may hold records it would still send, out of turn."""
-        if self._producer is not None:
-            self._producer.close(timeout=0)
-            self._producer = None
+        self._end(timeout_s=0)
 
     def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close(timeout=5)
-            self._producer = None
+        self._end(timeout_s=5)
+
+    def _end(self, timeout_s: float) -> None:
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            producer.close(timeout=timeout_s)
+        except Exception as fault:  # raised while Bytewax unwinds, it would abort the whole process
+            log.warning("a producer of Kafka at %s did not close cleanly: %s", self._bootstrap, _text(fault))

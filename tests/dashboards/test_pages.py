@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ from reid.passage import COLOURS, VEHICLE_CLASSES
 from tests.gate.town import Town
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
+
+
+@pytest.fixture(autouse=True)
+def own_main() -> Iterator[None]:
+    """Streamlit's harness makes the page the main module; tests that start processes need their own back."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture
