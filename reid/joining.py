@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from reid.boxes import area, iou
 from reid.describe import likeness
-from reid.passage import Box
 from reid.tracklet import Tracklet, centre
 
 JOIN_S: Final = 4.0
@@ -44,10 +44,10 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
     if alike is not None and alike < _LEAST_LIKENESS:
         return None
     if hidden > JOIN_S:
-        place = _overlap(earlier.last_box, later.sightings[0].box)
+        place = iou(earlier.last_box, later.sightings[0].box)
         return None if place < _SAME_PLACE else 1 - place + 1 + (0.0 if alike is None else 2 * (1 - alike))
     box_a, box_b = earlier.last_box, later.sightings[0].box
-    size_a, size_b = (float(np.sqrt((b[2] - b[0]) * (b[3] - b[1]))) for b in (box_a, box_b))
+    size_a, size_b = (float(np.sqrt(area(b))) for b in (box_a, box_b))
     size = (size_a + size_b) / 2
     v_a, v_b = earlier.velocity(True), later.velocity(False)
     forward = centre(box_a) + v_a * hidden
@@ -73,13 +73,3 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
 def longest_hidden_s(earlier: Tracklet) -> float:
     """How long a piece may stay out of sight before it is taken to have left."""
     return STANDING_JOIN_S if earlier.stance.standing_s(earlier.last_at) >= _STOOD_S else JOIN_S
-
-
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)

@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.boxes import area, intersection
 from reid.colour import body_colours, white_gains
 from reid.detector import Detections, Detector
 from reid.finding import Finding, FrameFindings, pack
@@ -199,10 +200,6 @@ def drop_fragments(boxes: Sequence[Box], scores: Sequence[float]) -> list[int]:
 
 
 def _same(a: Box, b: Box) -> bool:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return False
-    area_a, area_b = (a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])
-    small, large = min(area_a, area_b), max(area_a, area_b)
-    return width * height >= 0.75 * small and large <= 4 * small
+    both = intersection(a, b)
+    small, large = sorted((area(a), area(b)))
+    return both > 0 and both >= 0.75 * small and large <= 4 * small

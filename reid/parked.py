@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from reid.boxes import area
 from reid.passage import Box
 
 PARKED_AFTER_S = 150.0
@@ -26,7 +27,7 @@ def travel(a: Box, b: Box) -> float:
     side = max(1.0, min(a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]))
     dx = _together(b[0] - a[0], b[2] - a[2])
     dy = _together(b[1] - a[1], b[3] - a[3])
-    grown = ((b[2] - b[0]) * (b[3] - b[1]) / max(1.0, (a[2] - a[0]) * (a[3] - a[1]))) ** 0.5
+    grown = (area(b) / max(1.0, area(a))) ** 0.5
     # All four edges outwards or all four inwards: it comes or goes.
     opposed = (b[0] - a[0]) * (b[2] - a[2]) < 0 and (b[1] - a[1]) * (b[3] - a[3]) < 0
     scaled = max(grown, 1 / max(grown, 1e-6)) / _GROWS * _STARTS if opposed else 0.0

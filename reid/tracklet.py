@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.boxes import area
 from reid.describe import Description
 from reid.finding import Finding
 from reid.parked import Stance, travel
@@ -129,7 +130,7 @@ class Tracklet:
         better = sorted(self.scores)[len(self.scores) // 2 :]
         if sum(better) / len(better) < _LEAST_SCORE or self.moving_sum / self.count < _LEAST_MOVING:
             return False
-        sizes = sorted(float(np.sqrt((b[2] - b[0]) * (b[3] - b[1]))) for b in (s.box for s in self.sightings))
+        sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
         if sizes[int(0.8 * (len(sizes) - 1))] < LEAST_SIZE_PX:
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.boxes import area, intersection, iou
 from reid.motion import Motion
 from reid.passage import Box
 
@@ -56,8 +57,8 @@ def travel_seconds(
     for index in range(len(motion.masks)):
         free = [t for t in things if index - t.last <= 3]
         for box in _blobs(motion.masks[index]):
-            near = max(free, key=lambda t: _iou(t.boxes[-1], box), default=None)
-            if near is None or _iou(near.boxes[-1], box) < _SAME:
+            near = max(free, key=lambda t: iou(t.boxes[-1], box), default=None)
+            if near is None or iou(near.boxes[-1], box) < _SAME:
                 near = _Thing()
                 things.append(near)
             else:
@@ -92,20 +93,7 @@ def _blobs(mask: NDArray[np.bool_]) -> list[Box]:
 
 def _overlap(a: Box, b: Box) -> float:
     """Intersection over the smaller area."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / max(1e-6, min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1])))
-
-
-def _iou(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+    return intersection(a, b) / max(1e-6, min(area(a), area(b)))
 
 
 def _is_found(box: Box, detections: NDArray[np.float32]) -> bool:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.boxes import area, intersection, iou
 from reid.passage import Box, View
 
 MOST_VIEWS: Final = 5
@@ -35,7 +36,7 @@ def quality(
     """
     if crop.size == 0:
         return 0.0
-    size = min(1.0, float(np.sqrt((box[2] - box[0]) * (box[3] - box[1]))) / 220.0)
+    size = min(1.0, float(np.sqrt(area(box))) / 220.0)
     grey = cv2.cvtColor(cv2.resize(crop, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     sharp = float(cv2.Laplacian(grey, cv2.CV_32F).var())
     sharpness = 0.35 + 0.65 * min(1.0, sharp / 900.0)
@@ -87,8 +88,8 @@ def choose_candidates(
     for frame, found in enumerate(boxes):
         open_chains = [c for c in chains if frame - c[-1][0] <= 4]
         for index, box in enumerate(found):
-            best = max(open_chains, key=lambda c: _iou(boxes[c[-1][0]][c[-1][1]], box), default=None)
-            if best is None or _iou(boxes[best[-1][0]][best[-1][1]], box) < 0.2:
+            best = max(open_chains, key=lambda c: iou(boxes[c[-1][0]][c[-1][1]], box), default=None)
+            if best is None or iou(boxes[best[-1][0]][best[-1][1]], box) < 0.2:
                 chains.append([(frame, index)])
             else:
                 open_chains.remove(best)
@@ -120,17 +121,4 @@ def keep_best(views: Sequence[View], most: int = MOST_VIEWS) -> tuple[View, ...]
 
 def _covered(box: Box, other: Box) -> float:
     """Share of `box` under `other`."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    return width * height / max(1e-6, (box[2] - box[0]) * (box[3] - box[1]))
-
-
-def _iou(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+    return intersection(box, other) / max(1e-6, area(box))

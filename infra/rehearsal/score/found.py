@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from infra.rehearsal.passages import SEEN_HEIGHT_PX, SEEN_SHARE
 from infra.rehearsal.truth import Truth
 from reid.passage import VEHICLE_CLASSES, Coverage, Passage, Track
+from reid.suppression import iou_matrix
 
 LONGEST_FILL_S = 1.5
 """A predicted path is drawn straight between two sightings no farther apart than this."""
@@ -48,7 +50,21 @@ def load(file: Path) -> Found:
     return msgspec.msgpack.decode(file.read_bytes(), type=Found)
 
 
+IOU = 0.5
+"""From here a found box and a true one are of the same vehicle."""
+
+
 @dataclass(frozen=True, slots=True)
+class Overlap:
+    """One frame's true and found boxes held against each other."""
+
+    iou: NDArray[np.float32]
+    """(true, found)."""
+    counts: NDArray[np.bool_]
+    """(found,): False for what lies on an ignored vehicle and on no other."""
+
+
+@dataclass(frozen=True)
 class CameraFrames:
     """One camera: true and predicted boxes of every frame. Lists have one entry a frame."""
 
@@ -63,6 +79,17 @@ class CameraFrames:
     found_ids: list[NDArray[np.int64]]
     """Index into `Found.passages`."""
     found_boxes: list[NDArray[np.float32]]
+
+    @cached_property
+    def overlaps(self) -> list[Overlap]:
+        """Of every frame; worked out once, since every figure needs them."""
+        return [_overlap(*boxes) for boxes in zip(self.truth_boxes, self.found_boxes, self.ignore_boxes, strict=True)]
+
+
+def _overlap(truth: NDArray[np.float32], found: NDArray[np.float32], ignored: NDArray[np.float32]) -> Overlap:
+    iou = iou_matrix(truth, found)
+    excused = iou_matrix(ignored, found).max(axis=0, initial=0.0) >= IOU
+    return Overlap(iou, ~excused | (iou.max(axis=0, initial=0.0) >= IOU))
 
 
 def cameras(truth: Truth, found: Found) -> Iterator[CameraFrames]:

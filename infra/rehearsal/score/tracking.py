@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from trackeval.metrics import HOTA, Identity
 
-from infra.rehearsal.score.found import CameraFrames
-from reid.suppression import iou_matrix
+from infra.rehearsal.score.found import IOU, CameraFrames
 
-IOU = 0.5
 COVERED = 0.5
 """Share of a true passage's seen frames that one predicted passage must cover."""
 
@@ -48,29 +47,15 @@ class PassageScore:
     doubled_rows: tuple[dict[str, Any], ...]
     broken_rows: tuple[dict[str, Any], ...]
     false_indices: tuple[int, ...]
-    matched: dict[int, int]
-    """Predicted passage (index) → row of the true passage it covers best."""
 
 
 def match(camera: CameraFrames) -> Matching:
     """Overlap of every predicted passage with every vehicle, frame by frame."""
     out = Matching()
-    for frame in range(camera.frames):
-        found, truth = camera.found_boxes[frame], camera.truth_boxes[frame]
-        if not len(found):
-            continue
-        kept = np.ones(len(found), bool)
-        if len(truth):
-            overlap = iou_matrix(truth, found)
-            for t, f in zip(*np.nonzero(overlap >= IOU), strict=True):
-                out.pairs[int(camera.found_ids[frame][f]), int(camera.truth_ids[frame][t])].add(frame)
-            matched = overlap.max(axis=0) >= IOU
-        else:
-            matched = np.zeros(len(found), bool)
-        if len(camera.ignore_boxes[frame]):
-            kept = matched | (iou_matrix(camera.ignore_boxes[frame], found).max(axis=0) < IOU)
-        for f in np.flatnonzero(kept):
-            out.lengths[int(camera.found_ids[frame][f])] += 1
+    for frame, overlap in enumerate(camera.overlaps):
+        for t, f in zip(*np.nonzero(overlap.iou >= IOU), strict=True):
+            out.pairs[int(camera.found_ids[frame][f]), int(camera.truth_ids[frame][t])].add(frame)
+        out.lengths.update(int(p) for p in camera.found_ids[frame][overlap.counts])
     best: dict[int, tuple[int, int]] = {}
     for (predicted, vehicle), frames in out.pairs.items():
         if len(frames) > best.get(predicted, (0, 0))[0]:
@@ -81,24 +66,20 @@ def match(camera: CameraFrames) -> Matching:
 
 def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> PassageScore:
     """Hold predicted passages against the true passages of one camera (rows of `truth/passages.parquet`)."""
-    rows = [(i, r) for i, r in enumerate(truth.to_pylist()) if r["camera"] == camera.name]
+    rows = truth.filter(pc.field("camera") == camera.name).to_pylist()
     seen: dict[int, set[int]] = defaultdict(set)
     for frame, ids in enumerate(camera.truth_ids):
         for vehicle in ids:
             seen[int(vehicle)].add(frame)
     found = doubled = broken = 0
     missed, doubles, breaks = [], [], []
-    used: dict[int, int] = {}
-    for index, row in rows:
+    for row in rows:
         frames = {f for f in seen[row["vehicle"]] if row["entry_frame"] <= f <= row["exit_frame"]}
         covers = {
             p: over & frames
             for (p, v), over in matching.pairs.items()
             if v == row["vehicle"] and matching.owner.get(p) == v and over & frames
         }
-        for p in covers:
-            if p not in used or len(covers[p]) > 0:
-                used[p] = index
         if not covers:
             missed.append(row)
             continue
@@ -127,7 +108,6 @@ def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> Passa
         doubled_rows=tuple(doubles),
         broken_rows=tuple(breaks),
         false_indices=false,
-        matched=used,
     )
 
 
@@ -143,21 +123,15 @@ def sequence(
     found_ids: list[NDArray[np.int64]] = []
     scores: list[NDArray[np.float64]] = []
     for number, camera in enumerate(cameras):
-        for frame in range(camera.frames):
-            truth, found = camera.truth_boxes[frame], camera.found_boxes[frame]
+        for frame, overlap in enumerate(camera.overlaps):
             t_ids, f_ids = camera.truth_ids[frame], camera.found_ids[frame]
-            overlap = iou_matrix(truth, found) if len(truth) and len(found) else np.zeros((len(truth), len(found)))
-            keep = np.ones(len(found), bool)
-            if len(found) and len(camera.ignore_boxes[frame]):
-                excused = iou_matrix(camera.ignore_boxes[frame], found).max(axis=0) >= IOU
-                keep = ~excused | (overlap.max(axis=0, initial=0.0) >= IOU)
             if name_of is None:
                 t_ids = t_ids * len(cameras) + number
             else:
                 f_ids = np.array([name_of[int(i)] for i in f_ids], np.int64)
             truth_ids.append(t_ids)
-            found_ids.append(f_ids[keep])
-            scores.append(np.asarray(overlap)[:, keep].astype(float))
+            found_ids.append(f_ids[overlap.counts])
+            scores.append(overlap.iou[:, overlap.counts].astype(float))
     t_names, t_ids_flat = _dense(truth_ids)
     f_names, f_ids_flat = _dense(found_ids)
     return {
