@@ -20,12 +20,13 @@ from pathlib import Path
 
 import msgspec
 
-from connectors.archive_segment import Row, SegmentWriter, read_record, read_rows, sync_folder
+from connectors.archive_segment import Row, SegmentWriter, read_record, read_rows
 from connectors.archive_views import VIEWS, ArchiveViews
 from connectors.bounds import Interval
 from connectors.errors import ArchiveError, ArchiveFull
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.records import name
+from connectors.whole_file import sync_folder
 
 OPEN_SEGMENTS = 256
 """Segments held open at once: one a camera, and some for late records."""

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from connectors.errors import ArchiveCorrupt, ArchiveError, ArchiveFull, RecordError
 from connectors.gop import Gap, Gop
 from connectors.records import decode_frame, encode
+from connectors.whole_file import sync_folder
 
 MAGIC = b"PSGSEG1\n"
 _FRAME = struct.Struct("<II")
@@ -252,12 +253,3 @@ def _full_or(fault: OSError, segment: Path) -> ArchiveError:
             "recording goes on by itself then, from where it stopped"
         )
     return ArchiveError(f"{segment} cannot be written: {fault.strerror}")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder last."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

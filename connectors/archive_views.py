@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 from connectors.errors import ArchiveError
+from connectors.whole_file import write_whole
 
 VIEWS = "views"
 _REFERENCE = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+/\d{4}-\d\d-\d\d/[A-Za-z0-9-]+-\d+\Z")
@@ -31,15 +31,9 @@ class ArchiveViews:
         reference = view_reference(scope, camera, at, passage_id, number)
         file = self._file(reference)
         file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = file.with_suffix(f".{os.getpid()}.new")
         try:
-            with open(fresh, "wb") as out:
-                out.write(data)
-                out.flush()
-                os.fdatasync(out.fileno())
-            os.replace(fresh, file)
+            write_whole(file, data, durable=True)
         except OSError as fault:
-            fresh.unlink(missing_ok=True)
             raise ArchiveError(f"the view {reference} cannot be written: {fault.strerror}") from fault
         return reference
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from connectors.errors import PartitionError
 from connectors.site import Site
+from connectors.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,5 @@ def _read(file: Path) -> PartitionMap | None:
 
 
 def _write(file: Path, settled: PartitionMap) -> None:
-    fresh = file.with_suffix(".new")
-    with open(fresh, "w", encoding="utf-8") as out:
-        json.dump({"version": 1, "partitions": settled.partitions, "cameras": dict(settled.cameras)}, out, indent=1)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(fresh, file)
+    known = {"version": 1, "partitions": settled.partitions, "cameras": dict(settled.cameras)}
+    write_whole(file, json.dumps(known, indent=1).encode(), durable=True)

@@ -26,6 +26,13 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
+METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate": 10}
+"""Offsets from a site's `metrics_port`; the live index's n-th process is on 2 + n."""
+
+MOST_INDEX_PROCESSES = METRICS["link"] - METRICS["index"]
+"""Live index processes whose metrics have a port of their own."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -29,11 +29,11 @@ from connectors.kafka import site_broker
 from connectors.partitions import PartitionMap, site_partitions
 from connectors.records import decode_frame, encode, headers, split
 from connectors.sealing import PublicKeys, Sealer, day_of
-from connectors.site import CameraSite, Site, load_site, utc_now
+from connectors.site import METRICS, CameraSite, Site, load_site, utc_now
 from connectors.topic_sink import TopicSink
 from flows import metrics
 from flows.drain import Drain
-from flows.program import arguments, run_program
+from flows.program import arguments, run_program, serve_metrics
 from flows.recovery import recovery_dir, run_flow
 from flows.share import Share
 from reid.passage import LIVE
@@ -304,16 +304,12 @@ def capture(site: Site, share: Share, drain: Drain, broker: Broker | None = None
 
 def main() -> int:
     """`python -m flows.capture --site site.toml`."""
-    parser = arguments("flows.capture", "Cameras to Kafka.", share=True)
-    parser.add_argument("--metrics-port", type=int, default=None, help="0 shows none; default from the site file")
-    given = parser.parse_args()
+    given = arguments("flows.capture", "Cameras to Kafka.", share=True, metrics_port="from the site file").parse_args()
     drain = Drain()
 
     def action() -> None:
         site = load_site(given.site)
-        port = site.metrics_port + metrics.CAPTURE_PORT if given.metrics_port is None else given.metrics_port
-        if port:
-            metrics.serve(port)
+        serve_metrics(given, site.metrics_port + METRICS["capture"])
         capture(site, Share.parse(given.share), drain.on_signals())
 
     return run_program(action)

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
@@ -28,7 +27,7 @@ from connectors.keys import GateKeys, KeyProvider
 from connectors.orders import ReplayOrder
 from connectors.partitions import PartitionMap, site_partitions
 from connectors.records import DeadRecord, encode, headers
-from connectors.site import Site, load_site, utc_now
+from connectors.site import METRICS, MOST_INDEX_PROCESSES, Site, load_site, utc_now
 from connectors.topic_sink import TopicSink
 from connectors.topic_source import TopicSource
 from flows import metrics
@@ -37,7 +36,7 @@ from flows.drain import Drain
 from flows.index_progress import IndexProgress, Told
 from flows.intervals import awaited
 from flows.looking import FLOW, Keys, Looker, bind_views
-from flows.program import arguments, run_program
+from flows.program import arguments, run_program, serve_metrics
 from flows.recovery import recovery_dir, run_flow
 from flows.replay import load_order
 from flows.share import Share
@@ -228,10 +227,13 @@ def _cameras(site: Site, order: ReplayOrder | None) -> frozenset[str]:
 
 def main() -> int:
     """`python -m flows.index --site site.toml (--live | --order FILE)`."""
-    parser = arguments("flows.index", "Video to passages.", share=True)
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--live", action="store_true", help="cameras in continuous mode, until stopped")
-    what.add_argument("--order", type=Path, help="a file that the gate signed; runs to its end")
+    parser = arguments(
+        "flows.index",
+        "Video to passages.",
+        share=True,
+        live="cameras in continuous mode, until stopped",
+        metrics_port="from the site file, live",
+    )
     parser.add_argument(
         "--from",
         dest="begin",
@@ -239,7 +241,6 @@ def main() -> int:
         default="now",
         help="live, first start only: with what is captured from now on, or with all that the topic holds",
     )
-    parser.add_argument("--metrics-port", type=int, default=None, help="0 shows none; default from the site file, live")
     given = parser.parse_args()
     drain = Drain()
 
@@ -247,10 +248,8 @@ def main() -> int:
         site = load_site(given.site)
         share = Share.parse(given.share)
         order = None if given.live else load_order(site, given.order, utc_now())
-        live_port = site.metrics_port + metrics.INDEX_PORT + share.index if given.live and share.index < 6 else 0
-        port = live_port if given.metrics_port is None else given.metrics_port
-        if port:
-            metrics.serve(port)
+        shown = given.live and share.index < MOST_INDEX_PROCESSES
+        serve_metrics(given, site.metrics_port + METRICS["index"] + share.index if shown else 0)
         index(site, share, drain.on_signals(), order=order, from_end=given.begin == "now")
 
     return run_program(action)

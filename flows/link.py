@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
@@ -31,7 +30,7 @@ from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder
 from connectors.partitions import site_partitions
 from connectors.records import IndexRecord, decode_index
-from connectors.site import Site, load_site, utc_now
+from connectors.site import METRICS, Site, load_site, utc_now
 from connectors.store import StoreWriter
 from connectors.topic_sink import STOPPING_S
 from connectors.topic_source import Arrived, TopicSource
@@ -39,7 +38,7 @@ from flows import metrics
 from flows.dead_letters import ensure_topics, read_topic
 from flows.drain import Drain
 from flows.intervals import awaited
-from flows.program import arguments, run_program
+from flows.program import arguments, run_program, serve_metrics
 from flows.progress import Progress
 from flows.recovery import recovery_dir, run_flow
 from flows.replay import load_order
@@ -198,21 +197,18 @@ def link(
 
 def main() -> int:
     """`python -m flows.link --site site.toml (--live | --order FILE)`."""
-    parser = arguments("flows.link", "Passages to the store, and vehicle ids.")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--live", action="store_true", help="what continuous indexing finds, until stopped")
-    what.add_argument("--order", type=Path, help="a file that the gate signed; runs to its end")
-    parser.add_argument("--metrics-port", type=int, default=None, help="0 shows none; default from the site file, live")
-    given = parser.parse_args()
+    given = arguments(
+        "flows.link",
+        "Passages to the store, and vehicle ids.",
+        live="what continuous indexing finds, until stopped",
+        metrics_port="from the site file, live",
+    ).parse_args()
     drain = Drain()
 
     def action() -> None:
         site = load_site(given.site)
         order = None if given.live else load_order(site, given.order, utc_now())
-        live_port = site.metrics_port + metrics.LINK_PORT if given.live else 0
-        port = live_port if given.metrics_port is None else given.metrics_port
-        if port:
-            metrics.serve(port)
+        serve_metrics(given, site.metrics_port + METRICS["link"] if given.live else 0)
         link(site, drain.on_signals(), order=order)
 
     return run_program(action)

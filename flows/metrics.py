@@ -65,9 +65,6 @@ _gauges: dict[str, Gauge] = {
     for name in get_args(GaugeName)
 }
 
-CAPTURE_PORT, RECORD_PORT, INDEX_PORT, LINK_PORT = 0, 1, 2, 8
-"""Offsets from `Site.metrics_port`; the live index's i-th process is on `INDEX_PORT` + i, up to 5."""
-
 
 def count(name: CounterName, amount: float = 1.0, **labels: str) -> None:
     """Add to a counter."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from connectors.errors import ConnectorError, OrderError, PartitionError, SiteError
+from flows import metrics
 from flows.errors import FlowError, ShareError
 from reid.errors import ReidError
 
@@ -19,13 +20,36 @@ log = logging.getLogger(__name__)
 FINISHED, FAILED, BAD_CONFIGURATION = 0, 1, 2
 
 
-def arguments(program: str, says: str, *, share: bool = False) -> argparse.ArgumentParser:
-    """A parser with `--site`, and `--share` where processes can be several."""
+def arguments(
+    program: str, says: str, *, share: bool = False, live: str = "", metrics_port: str = ""
+) -> argparse.ArgumentParser:
+    """A parser with `--site` and what else several programs take.
+
+    Args:
+        program: module name.
+        says: what it does.
+        share: whether processes can be several (`--share`).
+        live: what it does without an order, where it takes one (`--live` or `--order`).
+        metrics_port: where the default comes from, of a program that shows metrics (`--metrics-port`).
+    """
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=says)
     parser.add_argument("--site", type=Path, required=True, help="the town's site.toml")
     if share:
         parser.add_argument("--share", default="0/1", help="i/n: read only the i-th of n shares of the partitions")
+    if live:
+        what = parser.add_mutually_exclusive_group(required=True)
+        what.add_argument("--live", action="store_true", help=live)
+        what.add_argument("--order", type=Path, help="a file that the gate signed; runs to its end")
+    if metrics_port:
+        parser.add_argument("--metrics-port", type=int, default=None, help=f"0 shows none; default {metrics_port}")
     return parser
+
+
+def serve_metrics(given: argparse.Namespace, default: int) -> None:
+    """Show metrics on the port given, else on the default; 0 shows none."""
+    port = default if given.metrics_port is None else given.metrics_port
+    if port:
+        metrics.serve(port)
 
 
 def logging_to_stderr() -> None:

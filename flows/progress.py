@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from connectors.whole_file import write_whole
 
 
 class Progress:
@@ -25,6 +26,4 @@ class Progress:
         self._known.update(numbers)
         if now or self._clock() >= self._due:
             self._due = self._clock() + self._every_s
-            fresh = self._file.with_suffix(".new")
-            fresh.write_text(json.dumps(self._known), encoding="utf-8")
-            os.replace(fresh, self._file)
+            write_whole(self._file, json.dumps(self._known).encode())

@@ -24,12 +24,12 @@ from connectors.broker import Broker, back_off
 from connectors.errors import ArchiveFull
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.kafka import site_broker
-from connectors.site import Site, load_site, utc_now
+from connectors.site import METRICS, Site, load_site, utc_now
 from connectors.topic_source import Arrived, TopicSource
 from flows import metrics
 from flows.dead_letters import ensure_topics, read_topic
 from flows.drain import Drain
-from flows.program import arguments, run_program
+from flows.program import arguments, run_program, serve_metrics
 from flows.recovery import recovery_dir, run_flow
 from flows.share import Share
 from reid.passage import LIVE
@@ -123,16 +123,14 @@ def record(
 
 def main() -> int:
     """`python -m flows.record --site site.toml`."""
-    parser = arguments("flows.record", "Kafka to the archive.", share=True)
-    parser.add_argument("--metrics-port", type=int, default=None, help="0 shows none; default from the site file")
-    given = parser.parse_args()
+    given = arguments(
+        "flows.record", "Kafka to the archive.", share=True, metrics_port="from the site file"
+    ).parse_args()
     drain = Drain()
 
     def action() -> None:
         site = load_site(given.site)
-        port = site.metrics_port + metrics.RECORD_PORT if given.metrics_port is None else given.metrics_port
-        if port:
-            metrics.serve(port)
+        serve_metrics(given, site.metrics_port + METRICS["record"])
         record(site, Share.parse(given.share), drain.on_signals())
 
     return run_program(action)

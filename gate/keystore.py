@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from connectors.errors import KeyUnavailable
 from connectors.gop import Seal
 from connectors.sealing import open_data_key
-from gate.secrets import sync_folder, write_private
+from connectors.whole_file import sync_folder, write_whole
+from gate.secrets import write_private
 
 AHEAD_DAYS = 7
 """Public keys are written this far ahead, so that capture goes on while the gate is away."""
@@ -150,7 +151,4 @@ class Keystore:
 
 def write_public(path: Path, data: bytes) -> None:
     """Write a file that every component may read, whole or not at all."""
-    waiting = path.with_name(f".{path.name}.{os.getpid()}")
-    waiting.write_bytes(data)
-    waiting.chmod(0o644)
-    os.replace(waiting, path)
+    write_whole(path, data, mode=0o644)

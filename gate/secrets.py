@@ -12,30 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from connectors.whole_file import sync_folder, write_whole
 from gate.errors import Unavailable
 
 
 def write_private(path: Path, data: bytes) -> None:
     """Write a file that only this user may read (0600), on the disk before this returns."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    waiting = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(waiting, path)
+    write_whole(path, data, mode=0o600, durable=True)
     sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's own entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def made_once(path: Path, size: int = 32) -> str:

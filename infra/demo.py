@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from connectors.archive import ArchiveReader
 from connectors.bounds import Interval
 from connectors.site import Site, load_site
+from connectors.whole_file import write_whole
 from gate.client import GateClient
 from gate.messages import PassageInfo, SearchResult, Trace
 from infra import stack
@@ -284,9 +284,7 @@ class Demo:
 
     def _write_site(self, town: DemoTown, *, continuous: bool) -> None:
         text = site_file(town, self.ports, detector=self.detector, continuous=continuous)
-        fresh = self.site_path.with_suffix(".new")
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, self.site_path)
+        write_whole(self.site_path, text.encode())
         self.site = load_site(self.site_path)
 
     def _step(self, name: str, act: Callable[[], T]) -> T:

@@ -8,7 +8,6 @@ signature, and what the runs may read is decided by the gate again.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from connectors.errors import BrokerError, ConnectorError, OrderError, OrderExpi
 from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder, load_orders_key, read_close, read_order
 from connectors.site import Site, load_site
+from connectors.whole_file import write_whole
 from infra.process import spawn, stop
 from infra.supervisor import BAD_CONFIGURATION
 
@@ -313,9 +313,7 @@ def _read(file: Path, kind: type[T]) -> T | None:
 
 
 def _write(file: Path, what: object) -> None:
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    fresh.write_bytes(msgspec.json.encode(what))
-    os.replace(fresh, file)
+    write_whole(file, msgspec.json.encode(what))
 
 
 def _last_line(file: Path) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 import time
@@ -16,10 +15,10 @@ from typing import Literal
 
 import msgspec
 
-from connectors.site import Site
+from connectors.site import METRICS, Site
+from connectors.whole_file import write_whole
 from gate.messages import OperationsStatus, ProcessStatus
 from infra.health import Metrics, read_metrics
-from infra.services import METRICS
 from infra.stack_state import StackState
 
 WINDOW_S = 120.0
@@ -171,11 +170,8 @@ class StatusWriter:
             if state is None:
                 continue
             status = observer.status(state, read(self._site, state))
-            file = status_file(self._site)
-            fresh = file.with_name(f".{file.name}.{os.getpid()}")
             try:
-                fresh.write_bytes(msgspec.json.encode(status))
-                os.replace(fresh, file)
+                write_whole(status_file(self._site), msgspec.json.encode(status))
             except OSError:
                 continue  # a full disk is told elsewhere; the status is only late
 

@@ -7,9 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
-from connectors.site import Site
+from connectors.site import MOST_INDEX_PROCESSES, Site
 from infra.ports import answers, port_fault
-from infra.services import MOST_INDEX_PROCESSES, ports_of
+from infra.services import ports_of
 from reid.detector import find_openvino_ir, shipped_models
 from reid.errors import ReidError
 

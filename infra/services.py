@@ -11,14 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from connectors.site import Site
+from connectors.site import METRICS, MOST_INDEX_PROCESSES, Site
 from infra import health
 from infra.health import Probe
-
-METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate": 10}
-"""Offsets from the site's `metrics_port`; the live index's n-th process is on 2 + n."""
-
-MOST_INDEX_PROCESSES = METRICS["link"] - METRICS["index"]
 
 _REACHING = ("url", "transport", "start_utc", "pace", "open_timeout_s", "read_timeout_s")
 GROUPS = ("broker", "store", "gate", "flows", "application")

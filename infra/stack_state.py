@@ -15,6 +15,7 @@ import msgspec
 import psutil
 
 from connectors.site import Site
+from connectors.whole_file import write_whole
 from infra.errors import AlreadyRunning, NotRunning
 from infra.supervisor import Watched
 
@@ -155,9 +156,7 @@ def write_state(
     )
     path = state_file(site)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(state), indent=1))
-    os.replace(fresh, path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(state), indent=1))
     return state
 
 

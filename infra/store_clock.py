@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from connectors.whole_file import write_whole
 from infra.store_engine import EngineError, StoreEngine
 
 log = logging.getLogger("passage.store.clock")
@@ -106,10 +107,8 @@ class StoreClock:
         if not force and self._written is not None and not self.suspect and now - self._written < timedelta(minutes=1):
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_suffix(".new")
         trusted = now if self._trusted is None else self._trusted
-        fresh.write_text(json.dumps({"trusted": trusted.isoformat(), "suspect": self.suspect}), encoding="utf-8")
-        fresh.replace(self._file)
+        write_whole(self._file, json.dumps({"trusted": trusted.isoformat(), "suspect": self.suspect}).encode())
         self._written = now
 
 

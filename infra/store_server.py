@@ -26,7 +26,7 @@ from prometheus_client import start_http_server
 
 from connectors.clickhouse_migrations import allowed_statements, apply_migrations
 from connectors.errors import ConnectorError, SiteError
-from connectors.site import Site, load_site
+from connectors.site import METRICS, Site, load_site
 from infra.store_clock import Ageing, StoreClock
 from infra.store_engine import EngineError, EngineLocked, StoreEngine
 from infra.store_protocol import StoreApp, StoreMetrics
@@ -34,7 +34,7 @@ from infra.store_secrets import make_secrets, read_hashes
 
 log = logging.getLogger("passage.store")
 
-METRICS_OFFSET: Final = 9
+METRICS_OFFSET: Final = METRICS["store"]
 
 
 class _Server(uvicorn.Server):

@@ -13,9 +13,8 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from connectors.site import load_site
+from connectors.site import METRICS, MOST_INDEX_PROCESSES, load_site
 from flows.metrics import CounterName, GaugeName
-from infra.services import METRICS, MOST_INDEX_PROCESSES
 from infra.store_protocol import StoreMetrics
 from infra.store_server import METRICS_OFFSET
 
