@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from connectors.bounds import Interval
 from connectors.errors import OrderError, OrderExpired, OrderForged
-from connectors.partitions import PartitionMap
 
 ORDER_MAGIC = b"PSGORDER1\n"
 CLOSE_MAGIC = b"PSGCLOSE1\n"
@@ -74,15 +73,6 @@ class CloseOrder(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     scope: str
     issued_at: datetime
-
-
-def ends_by_partition(order: ReplayOrder, places: PartitionMap) -> dict[int, set[tuple[str, str, str]]]:
-    """The `until` of a `TopicSource` that reads this order's replay: which EndOfIntervals close each partition."""
-    ends: dict[int, set[tuple[str, str, str]]] = {}
-    for camera, interval in order.stretches():
-        key = (camera, interval.start.isoformat(), interval.end.isoformat())
-        ends.setdefault(places.of(camera), set()).add(key)
-    return ends
 
 
 def sign_order(order: ReplayOrder, private_key: Ed25519PrivateKey) -> bytes:

@@ -12,7 +12,7 @@ from dashboards.session import client, gate_url, require_person, t
 
 def main() -> None:
     """Draw whatever page was asked for."""
-    st.set_page_config(page_title="Passage", page_icon=":material/directions_car:", layout="wide")
+    st.set_page_config(page_title="Passage", layout="wide")
     st.html(STYLE)
     with st.sidebar:
         st.selectbox("Langue · Language", ["Français", "English"], key="language")
@@ -27,22 +27,11 @@ def main() -> None:
     continuous = [c.label for c in cameras if c.indexing == "continuous"]
     if continuous:
         st.info(t("continuous_banner", cameras=", ".join(continuous)))
+    # No icons: the browser would fetch the tab's icon from outside this machine.
     pages = [
-        st.Page(
-            lambda: investigation.page(gate, cameras),
-            title=t("investigation"),
-            url_path="enquete",
-            icon=":material/search:",
-        ),
-        st.Page(
-            lambda: requisitions.page(gate, cameras),
-            title=t("requisitions"),
-            url_path="requisitions",
-            icon=":material/description:",
-        ),
-        st.Page(
-            lambda: operations.page(gate), title=t("operations"), url_path="exploitation", icon=":material/monitoring:"
-        ),
+        st.Page(lambda: investigation.page(gate, cameras), title=t("investigation"), url_path="enquete"),
+        st.Page(lambda: requisitions.page(gate, cameras), title=t("requisitions"), url_path="requisitions"),
+        st.Page(lambda: operations.page(gate), title=t("operations"), url_path="exploitation"),
     ]
     st.navigation(pages).run()
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from dashboards import investigation
 from dashboards.session import t
+from dashboards.times import local
 from gate.messages import CoverageStatement
 
 
@@ -34,8 +34,8 @@ def statement(coverage: CoverageStatement, labels: Mapping[str, str]) -> None:
             [
                 {
                     t("camera"): labels.get(c.camera, c.camera),
-                    t("from"): investigation.local(c.started_at),
-                    t("to"): investigation.local(c.ended_at),
+                    t("from"): local(c.started_at),
+                    t("to"): local(c.ended_at),
                     t("state"): t("status_" + c.status),
                     t("why"): c.reason,
                 }

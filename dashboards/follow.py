@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards import investigation, pictures
+from dashboards import pictures
 from dashboards.coverage import statement
 from dashboards.session import t
 from dashboards.texts import SWATCHES
+from dashboards.times import local
 from dashboards.town_map import trace_deck
 from gate.client import GateClient
 from gate.messages import CameraInfo, Decision, GrantInfo, Trace, TraceStep
@@ -65,7 +66,7 @@ def arguments(step: TraceStep) -> str:
 def _row(n: int, step: TraceStep, labels: dict[str, str]) -> dict[str, object]:
     return {
         "#": n,
-        t("time"): investigation.local(step.passage.started_at),
+        t("time"): local(step.passage.started_at),
         t("camera"): labels.get(step.passage.camera, step.passage.camera),
         t("probability"): f"{step.probability:.0%}",
         t("why"): arguments(step),
@@ -100,7 +101,7 @@ def _step(
         pictures.card(
             gate.picture_url(grant.id, passage.id, 0),
             f"{n}. {labels.get(passage.camera, passage.camera)}",
-            [investigation.local(passage.started_at), arguments(step)],
+            [local(passage.started_at), arguments(step)],
             SWATCHES[passage.colour],
             step.probability,
         )

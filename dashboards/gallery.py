@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards import investigation, pictures
+from dashboards import pictures
 from dashboards.coverage import statement
 from dashboards.session import t
 from dashboards.texts import SWATCHES
+from dashboards.times import local, parse_local
 from gate.client import GateClient
 from gate.messages import VEHICLE_CLASSES, CameraInfo, GrantInfo, Interval, PassageInfo
 
@@ -33,12 +34,12 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         chosen = third.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n], placeholder=t("any"))
         start, end = grant.intervals[0].start, grant.intervals[-1].end
         fourth, fifth, _ = st.columns([2, 2, 3])
-        written_from = fourth.text_input(t("from"), investigation.local(start))
-        written_to = fifth.text_input(t("to"), investigation.local(end))
+        written_from = fourth.text_input(t("from"), local(start))
+        written_to = fifth.text_input(t("to"), local(end))
         if st.form_submit_button(t("run_search"), type="primary"):
-            begin = investigation.parse_local(written_from) or start
-            finish = investigation.parse_local(written_to) or end
-            if written_to == investigation.local(end):
+            begin = parse_local(written_from) or start
+            finish = parse_local(written_to) or end
+            if written_to == local(end):
                 finish = end  # the page shows whole seconds, the scope may end between two
             st.session_state["terms"] = (tuple(classes), tuple(colours), tuple(chosen), begin, finish)
             st.session_state["gallery_page"] = 1
@@ -78,7 +79,7 @@ def _card(gate: GateClient, grant: GrantInfo, passage: PassageInfo, labels: dict
         pictures.card(
             gate.picture_url(grant.id, passage.id, 0),
             f"{t('class_' + passage.vehicle_class)} · {t('colour_' + passage.colour)}",
-            [labels.get(passage.camera, passage.camera), investigation.local(passage.started_at)],
+            [labels.get(passage.camera, passage.camera), local(passage.started_at)],
             SWATCHES[passage.colour],
             passage.colour_match if by_colour else None,
         )

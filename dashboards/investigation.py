@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import streamlit as st
 
 from dashboards import follow, gallery, pictures
 from dashboards.session import t
+from dashboards.times import local, parse_local
 from gate.client import GateClient, GateError
 from gate.messages import Act, CameraInfo, GrantInfo, Interval, RequisitionInfo
 
@@ -51,16 +51,6 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
             _rewind(gate, grant, here)
     except GateError as fault:
         st.error(str(fault))
-
-
-def zone() -> ZoneInfo:
-    """The town's time zone, in which people give and read times."""
-    return ZoneInfo("Europe/Paris")
-
-
-def local(at: datetime) -> str:
-    """A moment as people of the town read it."""
-    return at.astimezone(zone()).strftime("%d/%m/%Y %H:%M:%S")
 
 
 def _choose(gate: GateClient) -> RequisitionInfo | None:
@@ -116,7 +106,7 @@ def _rewind(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -
     camera_at, moment = st.session_state.pop("rewind_to", (None, None))
     if camera_at is not None:
         st.session_state["rewind_camera"] = camera_at
-        st.session_state["rewind_time"] = moment.astimezone(zone()).strftime("%d/%m/%Y %H:%M:%S")
+        st.session_state["rewind_time"] = local(moment)
     st.session_state.setdefault("rewind_time", local(start))
     left, middle, right = st.columns([3, 2, 2])
     camera = left.selectbox(t("camera"), list(labels), format_func=lambda n: labels[n], key="rewind_camera")
@@ -132,13 +122,3 @@ def _rewind(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -
     st.html(pictures.video(gate.video_url(grant.id, camera, interval)))
     st.link_button(t("save_video"), gate.video_url(grant.id, camera, interval, download=True))
     st.caption(t("hevc_note"))
-
-
-def parse_local(written: str) -> datetime | None:
-    """Read a local time as people write it; None when it is none."""
-    for form in ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            return datetime.strptime(written.strip(), form).replace(tzinfo=zone()).astimezone(UTC)
-        except ValueError:
-            continue
-    return None

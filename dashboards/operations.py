@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import investigation
 from dashboards.session import t
+from dashboards.times import local
 from gate.client import GateClient
 
 
@@ -19,7 +19,7 @@ def page(gate: GateClient) -> None:
     if status.at is None:
         st.info(t("no_status"))
         return
-    st.caption(investigation.local(status.at))
+    st.caption(local(status.at))
     first, second, third = st.columns(3)
     hours = status.camera_hours_per_hour
     first.metric(t("camera_hours_per_hour"), "–" if hours is None else f"{hours:.1f}")
@@ -31,7 +31,7 @@ def page(gate: GateClient) -> None:
         [
             {
                 t("process"): p.name,
-                t("state"): p.state,
+                t("state"): t("process_" + p.state),
                 t("frames_per_s"): p.frames_per_s,
                 t("lag"): p.lag_records,
                 "": p.detail,

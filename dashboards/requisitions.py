@@ -8,8 +8,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import streamlit as st
 
-from dashboards import investigation
 from dashboards.session import t
+from dashboards.times import local, parse_local, zone
 from gate.client import GateClient, GateError
 from gate.messages import CameraInfo, Interval, RequisitionInfo
 
@@ -46,13 +46,13 @@ def _one(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str])
         )
         left.caption(", ".join(labels.get(c, c) for c in requisition.cameras))
         for interval in requisition.intervals:
-            left.caption(f"{investigation.local(interval.start)} → {investigation.local(interval.end)}")
+            left.caption(f"{local(interval.start)} → {local(interval.end)}")
         try:
             if requisition.state == "draft" and right.button(t("open"), key=f"open-{requisition.id}", type="primary"):
                 gate.open(requisition.id)
                 st.rerun()
             if requisition.state == "open":
-                sure = right.checkbox(t("close_confirm"), key=f"sure-{requisition.id}")
+                sure = left.checkbox(t("close_confirm"), key=f"sure-{requisition.id}")
                 if right.button(t("close"), key=f"close-{requisition.id}", disabled=not sure):
                     gate.close_requisition(requisition.id)
                     st.rerun()
@@ -75,14 +75,14 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
         expiry = c.date_input(t("expiry"), (now + timedelta(days=30)).date())
         chosen = st.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n])
         d, e = st.columns(2)
-        written_from = d.text_input(t("from"), investigation.local(now - timedelta(hours=1)))
-        written_to = e.text_input(t("to"), investigation.local(now))
+        written_from = d.text_input(t("from"), local(now - timedelta(hours=1)))
+        written_to = e.text_input(t("to"), local(now))
         document = st.file_uploader(t("document"), type=["pdf", "png", "jpg", "jpeg"])
         if not st.form_submit_button(t("save_draft"), type="primary"):
             return
-    begin, finish = investigation.parse_local(written_from), investigation.parse_local(written_to)
+    begin, finish = parse_local(written_from), parse_local(written_to)
     if begin is None or finish is None or finish <= begin:
-        st.error(f"{t('from')} < {t('to')} : {investigation.local(now)}")
+        st.error(f"{t('from')} < {t('to')} : {local(now)}")
         return
     try:
         gate.draft(
@@ -96,7 +96,7 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
             purpose=purpose,
             cameras=tuple(chosen),
             intervals=(Interval(begin, finish),),
-            expires_at=datetime.combine(expiry, time(23, 59), investigation.zone()).astimezone(UTC),
+            expires_at=datetime.combine(expiry, time(23, 59), zone()).astimezone(UTC),
             document=None if document is None else document.getvalue(),
         )
     except GateError as fault:

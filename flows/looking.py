@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from connectors.archive_views import view_reference
 from connectors.bounds import Interval
 from connectors.broker import back_off
 from connectors.decode import frames
@@ -23,7 +24,7 @@ from connectors.topic_source import Arrived
 from flows import metrics
 from flows.dead_letters import DeadLetterLimit
 from reid.detector import Detector
-from reid.finding import Ended, Finding, FrameFindings, GopFindings, LookedInVain, Missing, Seen
+from reid.finding import Ended, FrameFindings, GopFindings, LookedInVain, Missing, Seen
 from reid.look import Frame, look_at
 from reid.passage import Passage, View
 
@@ -207,7 +208,7 @@ def bind_views(passage: Passage, keys: Keys) -> Passage:
         return passage
     views = []
     for number, view in enumerate(passage.views):
-        reference = f"{passage.scope}/{passage.camera}/{view.at:%Y-%m-%d}/{passage.id}-{number}"
+        reference = view_reference(passage.scope, passage.camera, view.at, passage.id, number)
         if not view.sealed:
             views.append(msgspec.structs.replace(view, reference=reference))
             continue
@@ -233,7 +234,7 @@ def _sealed(frame: FrameFindings, gop: Gop, seal: Seal, data_key: bytes) -> Fram
         view = finding.view
         if view is not None:
             reference = f"{gop.scope}/{gop.camera}/{view.at.isoformat()}/{number}"
-            findings.append(_with_view(finding, _seal_one(view, seal, data_key, reference)))
+            findings.append(msgspec.structs.replace(finding, view=_seal_one(view, seal, data_key, reference)))
         else:
             findings.append(finding)
     return msgspec.structs.replace(frame, findings=tuple(findings))
@@ -242,10 +243,6 @@ def _sealed(frame: FrameFindings, gop: Gop, seal: Seal, data_key: bytes) -> Fram
 def _seal_one(view: View, seal: Seal, data_key: bytes, reference: str) -> View:
     data, own = seal_view(view.jpeg, seal, data_key, reference)
     return msgspec.structs.replace(view, jpeg=data, sealed=msgspec.msgpack.encode(own), reference=reference)
-
-
-def _with_view(finding: Finding, view: View) -> Finding:
-    return msgspec.structs.replace(finding, view=view)
 
 
 def _in_vain(gop: Gop, interval: Interval | None, reason: str) -> LookedInVain:

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gate.client import keep_session, session_file
+from gate.client import GateClient, keep_session, session_file
 from gate.command_line import (
     SITE,
     AsJson,
@@ -35,7 +36,7 @@ from gate.command_line import (
 )
 from gate.errors import Invalid
 from gate.journal_commands import journal_app
-from gate.messages import CoverageStatement, Decision, Interval
+from gate.messages import CoverageStatement, Decision, Interval, PassageInfo
 from gate.people_commands import people_app
 from gate.requisition_commands import requisition_app
 from gate.retention_commands import retention_app
@@ -168,10 +169,7 @@ def search(
         offset=(page - 1) * limit,
     )
     if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
-        for passage in found.passages:
-            if passage.views:
-                write_out(gate.picture(grant.id, passage.id, 0), pictures / f"{passage.id}.jpg")
+        _write_pictures(gate, grant.id, pictures, {f"{p.id}.jpg": p for p in found.passages})
     rows = [
         (p.id, p.camera, local(p.started_at, site), p.vehicle_class, p.colour, f"{p.colour_match:.2f}", p.vehicle_id)
         for p in found.passages
@@ -205,11 +203,8 @@ def trace(
             gate.decide(grant.id, passage, decision)
     found = gate.trace(grant.id, passage, decisions)
     if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
-        for number, step in enumerate(found.steps, 1):
-            if step.passage.views:
-                name = f"{number:02d}-{step.passage.camera}-{step.passage.id[:8]}.jpg"
-                write_out(gate.picture(grant.id, step.passage.id, 0), pictures / name)
+        names = {f"{n:02d}-{s.passage.camera}-{s.passage.id[:8]}.jpg": s.passage for n, s in enumerate(found.steps, 1)}
+        _write_pictures(gate, grant.id, pictures, names)
     rows = [
         (
             n,
@@ -321,6 +316,14 @@ def self_check(site: SiteFile = SITE, as_json: AsJson = False) -> None:
         show(found, False, tabled("Stored", ["what", "where", "how long", "protection"], kinds))
     if not found.absence.good or not all(c.good for c in found.cameras):
         raise typer.Exit(1)
+
+
+def _write_pictures(gate: GateClient, grant: str, folder: Path, names: Mapping[str, PassageInfo]) -> None:
+    """The best view of each passage that has one, under its file name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, passage in names.items():
+        if passage.views:
+            write_out(gate.picture(grant, passage.id, 0), folder / name)
 
 
 def _gaps(statement: CoverageStatement, site: Path) -> list[tuple[str, str, str, str]]:

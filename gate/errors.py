@@ -133,24 +133,11 @@ class JournalUnwritable(Unavailable):
     code = "journal"
 
 
-class JournalBroken(GateError):
-    """The journal does not verify."""
-
-    code = "journal_broken"
-
-
 class KeyDestroyed(GateError):
     """The day's private key is gone for good."""
 
     code = "key_destroyed"
     status = 410
-
-
-class ClockSuspect(GateError):
-    """The clock jumped; an administrator must confirm it."""
-
-    code = "clock"
-    status = 503
 
 
 def _tree(root: type[GateError]) -> dict[str, type[GateError]]:

@@ -110,12 +110,6 @@ class Keystore:
         sync_folder(self._folder)
         return True
 
-    def forget_marks(self, before: datetime) -> None:
-        """Remove the marks of days long gone, which `publish` can no longer reach."""
-        for mark in self._folder.glob("*.destroyed"):
-            if _DAY.match(mark.stem) and mark.stem < before.date().isoformat():
-                mark.unlink()
-
     def _make(self, name: str) -> bool:
         path = self._path(name)
         if self.destroyed(name):

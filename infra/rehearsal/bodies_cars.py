@@ -58,11 +58,6 @@ class CarShape:
     nose_drop: float = 0.1
 
 
-def build_car(shape: CarShape) -> Mesh:
-    """The mesh of one car shape, unmarked."""
-    return _Car(shape).build()
-
-
 class _Car:
     def __init__(self, shape: CarShape) -> None:
         self.s = shape

@@ -39,12 +39,6 @@ class EdgePlan:
     """Kerbside places on its right."""
     bends: tuple[Point, ...]
 
-    @property
-    def road_width_m(self) -> float:
-        """From the axis of the street to the kerb."""
-        width = self.street.lanes * LANE_WIDTH_M[self.street.street_class]
-        return width + (PARKING_WIDTH_M if self.parking else 0.0) + (CYCLE_WIDTH_M if self.street.cycle_lane else 0.0)
-
 
 @dataclass(frozen=True, slots=True)
 class Network:

@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from infra.process import die_with_parent
 from infra.rehearsal.errors import RenderError, TruthError
 from infra.rehearsal.world import Camera, Town, Traffic
 
@@ -245,6 +246,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 
 
 def _worker_start() -> None:
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
 
 

@@ -47,26 +47,17 @@ def sheet(town: Town, traffic: Traffic, light: str, cameras: tuple[Camera, ...])
         picture, _, _ = run.picture(best)
         spoilt = cv2.cvtColor(run.spoilt(picture, 0), cv2.COLOR_YUV2BGR_I420)
         tile = cv2.resize(spoilt, TILE, interpolation=cv2.INTER_AREA)
-        cv2.putText(
-            tile,
-            f"{camera.name} {camera.place}"[:48],
-            (10, 350),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.5,
-            (0, 0, 0),
-            3,
-            cv2.LINE_AA,
-        )
-        cv2.putText(
-            tile,
-            f"{camera.name} {camera.place}"[:48],
-            (10, 350),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.5,
-            (255, 255, 255),
-            1,
-            cv2.LINE_AA,
-        )
+        for colour, thickness in ((0, 3), (255, 1)):
+            cv2.putText(
+                tile,
+                f"{camera.name} {camera.place}"[:48],
+                (10, 350),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.5,
+                (colour, colour, colour),
+                thickness,
+                cv2.LINE_AA,
+            )
         tiles.append(tile)
     while len(tiles) % 3:
         tiles.append(np.zeros((TILE[1], TILE[0], 3), np.uint8))

@@ -15,23 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.passage import COLOURS as COLOURS
+
 Kind = Literal["car", "van", "truck", "bus", "motorcycle", "bicycle", "pedestrian"]
 """What moves. `motorcycle` covers every powered two-wheeler."""
-
-COLOURS = (
-    "white",
-    "grey",
-    "black",
-    "blue",
-    "red",
-    "green",
-    "brown",
-    "yellow",
-    "orange",
-    "purple",
-    "pink",
-)
-"""The eleven basic colour terms, in the order every colour distribution of the project uses."""
 
 FLEET_COLOURS = {
     "white": 0.26,

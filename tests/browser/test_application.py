@@ -117,6 +117,8 @@ def _sign_in(page: Page, town: Town, address: str) -> None:
 def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:
     place, address = town
     pictures: list[str] = []
+    asked: list[str] = []
+    browser.context.on("request", lambda r: asked.append(r.url))
     browser.on("response", lambda r: pictures.append(r.url) if r.headers.get("content-type") == "image/jpeg" else None)
     _sign_in(browser, place, address)
     expect(browser.get_by_text(TEXTS["rewind_help"][0])).to_be_visible()
@@ -134,6 +136,8 @@ def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:
     if shot:
         browser.screenshot(path=str(Path(shot) / "follow.png"), full_page=True)
     gate = f"http://127.0.0.1:{place.site.gate.port}/"
+    own = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == [], "the pages ask for something outside this machine"
     assert pictures and all(url.startswith(gate) for url in pictures), pictures
 
 

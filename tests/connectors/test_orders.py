@@ -14,14 +14,12 @@ from connectors.errors import OrderError, OrderExpired, OrderForged
 from connectors.orders import (
     CloseOrder,
     ReplayOrder,
-    ends_by_partition,
     load_orders_key,
     read_close,
     read_order,
     sign_close,
     sign_order,
 )
-from connectors.partitions import PartitionMap
 from tests.connectors.gops import START
 
 KEY = Ed25519PrivateKey.generate()
@@ -92,13 +90,6 @@ def test_stretches_are_in_order_and_touching_intervals_are_one() -> None:
     assert order().stretches() == [("a", hours(0, 1)), ("b", hours(0, 1)), ("a", hours(3, 4)), ("b", hours(3, 4))]
     touching = order(cameras=("a", "a"), intervals=(hours(1, 2), hours(0, 1), hours(1.5, 3), hours(5, 6)))
     assert touching.stretches() == [("a", hours(0, 3)), ("a", hours(5, 6))]
-
-
-def test_each_partition_ends_with_the_ends_of_its_cameras() -> None:
-    ends = ends_by_partition(order(), PartitionMap(4, {"a": 1, "b": 3}))
-    assert set(ends) == {1, 3}
-    assert {camera for camera, _, _ in ends[1]} == {"a"}
-    assert len(ends[1]) == 2
 
 
 def test_the_gates_public_key_is_loaded_or_its_absence_explained(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import ast
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboards.texts import SWATCHES, TEXTS, text
 from gate.client import GateClient
+from gate.messages import ProcessStatus
 from reid.passage import COLOURS, VEHICLE_CLASSES
 from tests.gate.town import Town
 
@@ -25,14 +27,6 @@ def own_main() -> Iterator[None]:
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    town = Town(tmp_path / "var")
-    town.staff()
-    town.record()
-    return town
 
 
 @pytest.fixture
@@ -71,6 +65,8 @@ def test_every_sentence_the_pages_ask_for_exists_in_both_languages() -> None:
     assert all(french and english for french, english in TEXTS.values())
     for name in VEHICLE_CLASSES:
         assert text("class_" + name, "fr")
+    for name in get_args(get_type_hints(ProcessStatus)["state"]):
+        assert text("process_" + name, "fr")
     for name in COLOURS:
         assert text("colour_" + name, "fr")
         assert name in SWATCHES

@@ -2,7 +2,6 @@
 """Evidence is secured at opening, outlives the retention, and dies with its requisition."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +20,6 @@ from tests.gate.town import START, Town, canaries
 
 def span(start: float, end: float) -> Interval:
     return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    town = Town(tmp_path / "var")
-    town.staff()
-    town.record()
-    return town
 
 
 def copies(town: Town, requisition: str) -> list[Gop]:

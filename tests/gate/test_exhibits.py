@@ -31,14 +31,6 @@ def span(start: float, end: float) -> Interval:
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Town:
-    town = Town(tmp_path / "var")
-    town.staff()
-    town.record()
-    return town
-
-
-@pytest.fixture
 def package(town: Town, tmp_path: Path) -> tuple[Town, Path]:
     """An unpacked package with clips, a passage and a trace."""
     requisition = town.opened()

@@ -2,7 +2,6 @@
 """The main job through service and client, from signing in to pictures, and what is refused on the way."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -35,14 +34,6 @@ def at(second: float) -> object:
 
 def span(start: float, end: float) -> Interval:
     return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Town:
-    town = Town(tmp_path / "var")
-    town.staff()
-    town.record()
-    return town
 
 
 @pytest.fixture
