@@ -138,6 +138,13 @@ def _java(settings: BrokerSettings, jars: list[Path], heap_mb: int, main: str, *
     ]
 
 
+def new_cluster_id() -> str:
+    """A random id as Kafka writes one: never with a dash first, which its tool would take for an option."""
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return made
+
+
 def prepare(settings: BrokerSettings) -> list[str]:
     """Fetch what is missing, write the configuration, format the folder once; the command that is the broker.
 
@@ -151,7 +158,7 @@ def prepare(settings: BrokerSettings) -> list[str]:
         configuration.write_text(server_properties(settings), encoding="utf-8")
         cluster = settings.folder / "cluster-id"
         if not cluster.exists():
-            cluster.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="), encoding="ascii")
+            cluster.write_text(new_cluster_id(), encoding="ascii")
         formatted = settings.folder / "formatted"
         if not formatted.exists():  # written last, so that a format cut short is done again
             command = _java(

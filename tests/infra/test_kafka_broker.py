@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import socket
+import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from kafka.admin import NewTopic
 
 from connectors.site import CameraSite, Site
 from infra.errors import PortTaken
-from infra.kafka_broker import BrokerSettings, KafkaBroker, server_properties
+from infra.kafka_broker import BrokerSettings, KafkaBroker, new_cluster_id, server_properties
 from infra.ports import free_port
 
 
@@ -45,6 +46,12 @@ def test_settings_of_a_site(tmp_path: Path) -> None:
     site = Site(name="t", data=tmp_path, camera=[camera], kafka={"port": 23456, "heap_mb": 300, "live_hours": 7})
     own = BrokerSettings.of(site)
     assert (own.port, own.heap_mb, own.live_hours, own.folder) == (23456, 300, 7, tmp_path / "kafka")
+
+
+def test_a_cluster_id_never_looks_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([uuid.UUID(bytes=b"\xf9" + bytes(15)), uuid.UUID(bytes=b"\x41" + bytes(15))])
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(drawn))
+    assert new_cluster_id().startswith("Q")
 
 
 def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def test_a_stream_becomes_gops_with_the_senders_time(server: int, codec: str, tr
             gops.append(gop)
     assert 110 <= sum(g.frames for g in gops) <= 120
     assert {(g.codec.codec, g.codec.width_px, g.codec.height_px) for g in gops} == {(codec, 160, 120)}
-    assert all(len(list(frames(g))) == g.frames for g in gops)
+    assert all(len(list(frames(g))) == g.frames for g in gops[:-1])
+    # FFmpeg hands out what it has of the picture that was on its way when a UDP stream ended: it may be cut short.
+    assert len(list(frames(gops[-1]))) >= gops[-1].frames - (transport == "udp")
     assert all(a.last_at < b.first_at for a, b in pairwise(gops))
     assert gops[-1].clock == "stream"  # reports come after a second or two; until then arrival counts
     span = gops[-1].last_at - gops[0].first_at
