@@ -24,6 +24,8 @@ from gate.secrets import write_private
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:18600"
 TIMEOUT_S = 120.0
+EXPORT_TIMEOUT_S = 3600.0
+"""Between two pieces of a package: recoding five minutes for a viewing copy takes a while on an old machine."""
 
 
 def session_file() -> Path:
@@ -325,18 +327,20 @@ class GateClient:
         clips: Iterable[tuple[str, Interval]] = (),
         passages: Iterable[str] = (),
         trace_of: str = "",
+        viewing: bool = False,
+        mask: bool = False,
     ) -> Path:
-        """An exhibit package of chosen intervals, passages or a trace, written to `out` (a ZIP file, or its folder)."""
-        sent = m.ExhibitRequest(
-            clips=tuple(m.ExhibitClip(camera=c, interval=i) for c, i in clips),
-            passages=tuple(passages),
-            trace_of=trace_of,
-            purpose=purpose,
-            recipient=recipient,
-        )
+        """An exhibit package of chosen intervals, passages or a trace, written to `out` (a ZIP file, or its folder).
+
+        `viewing`: a copy to be looked at of every original, with date, time and place; `mask`: everything but the
+        chosen vehicles made coarse in it.
+        """
+        sent = _exhibit(purpose, recipient, clips, passages, trace_of, viewing, mask)
         path, content = f"/grants/{quote(grant)}/export", msgspec.json.encode(sent)
         try:
-            with self._http.stream("POST", path, content=content, headers=self._headers()) as response:
+            with self._http.stream(
+                "POST", path, content=content, headers=self._headers(), timeout=EXPORT_TIMEOUT_S
+            ) as response:
                 if response.status_code >= 400:
                     response.read()
                     raise _fault(response)
@@ -352,6 +356,30 @@ class GateClient:
             ) from None
         waiting.replace(out)
         return out
+
+    def ask_export(
+        self,
+        grant: str,
+        *,
+        purpose: str,
+        recipient: str,
+        clips: Iterable[tuple[str, Interval]] = (),
+        passages: Iterable[str] = (),
+        trace_of: str = "",
+        viewing: bool = False,
+        mask: bool = False,
+    ) -> m.ExportStatus:
+        """Ask for the same package to be downloaded by the signed-in browser from `export_url`."""
+        sent = _exhibit(purpose, recipient, clips, passages, trace_of, viewing, mask)
+        return self._call("POST", f"/grants/{quote(grant)}/exports", m.ExportStatus, sent)
+
+    def export_status(self, grant: str, ticket: str) -> m.ExportStatus:
+        """How far a package asked for has come."""
+        return self._call("GET", f"/grants/{quote(grant)}/exports/{quote(ticket)}", m.ExportStatus)
+
+    def export_url(self, grant: str, ticket: str) -> str:
+        """Where the signed-in browser downloads a package asked for, once; it is made meanwhile."""
+        return f"{self.url}/grants/{quote(grant)}/exports/{quote(ticket)}/package"
 
     def picture_url(self, grant: str, passage: str, number: int = 0) -> str:
         """Address of a view for the signed-in browser."""
@@ -377,6 +405,10 @@ class GateClient:
     def bilan(self, year: int, month: int = 0) -> m.Bilan:
         """The yearly report, or one month's list."""
         return self._call("GET", f"/bilan?{urlencode({'year': year, 'month': month})}", m.Bilan)
+
+    def bilan_url(self, year: int, month: int = 0) -> str:
+        """Where the signed-in browser opens the report as PDF."""
+        return f"{self.url}/bilan?{urlencode({'year': year, 'month': month, 'format': 'pdf'})}"
 
     def bilan_pdf(self, year: int, month: int = 0) -> bytes:
         """The same as PDF."""
@@ -421,6 +453,26 @@ class GateClient:
 
     def _bytes(self, path: str) -> bytes:
         return self._send("GET", path).content
+
+
+def _exhibit(
+    purpose: str,
+    recipient: str,
+    clips: Iterable[tuple[str, Interval]],
+    passages: Iterable[str],
+    trace_of: str,
+    viewing: bool,
+    mask: bool,
+) -> m.ExhibitRequest:
+    return m.ExhibitRequest(
+        clips=tuple(m.ExhibitClip(camera=c, interval=i) for c, i in clips),
+        passages=tuple(passages),
+        trace_of=trace_of,
+        purpose=purpose,
+        recipient=recipient,
+        viewing=viewing,
+        mask=mask,
+    )
 
 
 def _video_query(camera: str, interval: Interval) -> str:

@@ -231,6 +231,12 @@ def export(
     clip: Annotated[list[str] | None, typer.Option(help="CAMERA=START..END or CAMERA=START+2m; may repeat.")] = None,
     passage: Annotated[list[str] | None, typer.Option(help="A passage; may be repeated.")] = None,
     trace_of: Annotated[str, typer.Option("--trace", help="A passage whose trace is added.")] = "",
+    viewing: Annotated[
+        bool, typer.Option("--viewing", help="Add a copy of every original with date, time, place in the picture.")
+    ] = False,
+    mask: Annotated[
+        bool, typer.Option("--mask", help="In those copies, make coarse everything but the chosen vehicles.")
+    ] = False,
     out: Annotated[Path, typer.Option("--out", "-o", help="The ZIP to write, or a folder for it.")] = Path(),
     wanted: Wanted = "",
     directed_by: Directed = "",
@@ -247,7 +253,15 @@ def export(
     gate = client(site)
     grant = granted(gate, wanted, ("export", "trace", "search"), directed_by)
     path = gate.export(
-        grant.id, out, purpose=purpose, recipient=recipient, clips=clips, passages=passage or (), trace_of=trace_of
+        grant.id,
+        out,
+        purpose=purpose,
+        recipient=recipient,
+        clips=clips,
+        passages=passage or (),
+        trace_of=trace_of,
+        viewing=viewing,
+        mask=mask,
     )
     answer = {"file": str(path), "bytes": path.stat().st_size}
     show(answer, as_json, tabled(f"{path}: {answer['bytes']} bytes. Print the slip in it and sign it by hand.", [], []))

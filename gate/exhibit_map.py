@@ -40,7 +40,7 @@ def trace_csv(trace: Trace, site: Site) -> bytes:
             [
                 number,
                 p.camera,
-                _place(site, p.camera),
+                place_of(site, p.camera),
                 f"{p.started_at.astimezone(zone):%d/%m/%Y %H:%M:%S}",
                 p.started_at.isoformat(),
                 p.vehicle_class,
@@ -118,6 +118,7 @@ def _streets(site: Site) -> Iterator[list[tuple[float, float]]]:
             yield [(float(x), float(y)) for x, y, *_ in geometry["coordinates"]]
 
 
-def _place(site: Site, camera: str) -> str:
-    found = site.camera(camera)
-    return f"{found.label}, {found.place}".strip(", ")
+def place_of(site: Site, camera: str) -> str:
+    """What people call a camera and where it stands; its name where the site has it no more."""
+    found = next((c for c in site.cameras if c.name == camera), None)
+    return camera if found is None else ", ".join(dict.fromkeys(w for w in (found.label, found.place) if w))

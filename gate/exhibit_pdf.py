@@ -44,6 +44,19 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewingCopy:
+    """One copy made to be looked at, and what was done to it."""
+
+    name: str
+    sha256: str
+    original: str
+    original_sha256: str
+    done: tuple[str, ...]
+    kept: tuple[str, ...]
+    """Passages whose vehicle was left as it was where the rest is masked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Papers:
     """What both papers say."""
 
@@ -57,6 +70,7 @@ class Papers:
     purpose: str
     recipient: str
     originals: tuple[Original, ...]
+    copies: tuple[ViewingCopy, ...]
     coverage: CoverageStatement
     models: tuple[str, ...]
     software: str
@@ -127,10 +141,9 @@ def extraction_sheet(p: Papers) -> bytes:
     pdf.line("Modèles", ", ".join(p.models) or "aucun (recherche non utilisée)")
     pdf.words(
         "Méthode : les images sont copiées telles que la caméra les a codées, sans réencodage. Un extrait est coupé "
-        "vers l'intérieur, à des images clés. Les copies de visionnage, lorsqu'il y en a, sont recodées en H.264 pour "
-        "être lisibles partout ; seuls les originaux font foi. Les rapprochements entre passages sont des candidats à "
-        "vérifier, jamais une identification. Piétons et cyclistes ne sont ni suivis, ni décrits, ni conservés par "
-        "l'analyse ; aucune reconnaissance faciale ni lecture de plaque."
+        "vers l'intérieur, à des images clés. Seuls les originaux font foi. Les rapprochements entre passages sont "
+        "des candidats à vérifier, jamais une identification. Piétons et cyclistes ne sont ni suivis, ni décrits, ni "
+        "conservés par l'analyse ; aucune reconnaissance faciale ni lecture de plaque."
     )
     pdf.part("Originaux")
     pdf.table_of(
@@ -149,6 +162,14 @@ def extraction_sheet(p: Papers) -> bytes:
         ],
         (34, 22, 38, 38, 12, 20, 16),
     )
+    if p.copies:
+        pdf.part("Copies de visionnage")
+        pdf.words("Faites pour être regardées partout, à partir des originaux, qui ne changent pas.")
+        pdf.table_of(
+            ["copie", "de l'original (SHA-256)", "ce qui lui a été fait"],
+            [[c.name, f"{c.original} ({c.original_sha256})", " ; ".join(c.done)] for c in p.copies],
+            (50, 60, 70),
+        )
     pdf.part("Couverture")
     c = p.coverage
     pdf.words(f"{c.asked_s:.1f} s demandées, {c.recorded_s:.1f} s enregistrées, {c.indexed_s:.1f} s analysées.")

@@ -9,31 +9,29 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from fractions import Fraction
+from functools import partial
 from importlib import metadata, resources
-from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import av
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.bounds import Interval
-from connectors.decode import frames
-from connectors.errors import VideoError
 from connectors.gop import Gop
 from gate import coverage, rewind
 from gate.acts import Acts
 from gate.clock import clock_source
 from gate.database import ExportRow, RegisterRow
 from gate.errors import GateError, Invalid, NotFound
-from gate.exhibit_map import trace_csv, trace_svg
-from gate.exhibit_pdf import Original, Papers, extraction_sheet, transmission_slip
+from gate.exhibit_map import place_of, trace_csv, trace_svg
+from gate.exhibit_pdf import Original, Papers, ViewingCopy, extraction_sheet, transmission_slip
+from gate.exhibit_viewing import Caption, viewing_copy
 from gate.exhibit_zip import StreamedZip
 from gate.gate import Gate
 from gate.grants import Permit
@@ -42,11 +40,32 @@ from gate.messages import CoverageStatement, ExhibitClip, ExhibitRequest, Trace,
 from gate.requisitions import merged
 from gate.search import passage
 from gate.sessions import Live
+from reid.passage import Track
 
 PIECE = timedelta(minutes=5)
 """An original longer than this is cut, at a keyframe, into several files."""
 AROUND_PASSAGE = timedelta(seconds=3)
 CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a package will hold, as the rules allowed it when it was asked for."""
+
+    grant: str
+    """The session's own opaque id: the rules are read again before the first byte."""
+    permit: Permit
+    request: ExhibitRequest
+    clips: tuple[ExhibitClip, ...]
+    passages: tuple[str, ...]
+    trace: Trace | None
+    paths: tuple[Track, ...]
+    """Of the chosen vehicles, where everything else is to be masked."""
+
+    @property
+    def asked_s(self) -> float:
+        """Camera-seconds to go through."""
+        return sum((c.interval.end - c.interval.start).total_seconds() for c in self.clips)
 
 
 class Exhibits:
@@ -58,6 +77,11 @@ class Exhibits:
 
     def export(self, live: Live, grant: str, request: ExhibitRequest) -> tuple[str, Iterator[bytes]]:
         """The package's file name and its bytes; refused before the first byte when the rules forbid it."""
+        package = self.package(live, self.plan(live, grant, request))
+        return f"{package.folder}.zip", package.stream()
+
+    def plan(self, live: Live, grant: str, request: ExhibitRequest) -> Plan:
+        """Hold what is asked for against the rules and the store, and write it to the journal."""
         gate = self._gate
         words = msgspec.to_builtins(request)
         because = gate.grants.because(live, grant)
@@ -66,17 +90,29 @@ class Exhibits:
                 raise Invalid("type the purpose again and say who receives it")
             if not (request.clips or request.passages or request.trace_of):
                 raise Invalid("nothing to export: name intervals, passages or a trace")
+            if request.mask and not (request.passages or request.trace_of):
+                raise Invalid("masking keeps the chosen vehicles: name passages or a trace")
             permit = gate.grants.permit(live, grant, "export")
             for clip in request.clips:
                 gate.grants.permit(live, grant, "export", [clip.camera], clip.interval)
             trace = None
             if request.trace_of:
                 trace = self._acts.trace(live, grant, TraceRequest(passage_id=request.trace_of))
-            wanted = [*request.passages, *(s.passage.id for s in trace.steps)] if trace else [*request.passages]
-            clips = merged_clips([*request.clips, *(self._clip_of(permit, p) for p in dict.fromkeys(wanted))])
-        number = f"{permit.grant.basis.id[:9]}-{gate.clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        package = Package(gate, self._acts, permit, request, number, clips, tuple(dict.fromkeys(wanted)), trace)
-        return f"{package.folder}.zip", package.stream()
+            named = [*request.passages, *(s.passage.id for s in trace.steps)] if trace else [*request.passages]
+            wanted = tuple(dict.fromkeys(named))
+            clips = merged_clips([*request.clips, *(self._clip_of(permit, p) for p in wanted)])
+            paths = tuple(gate.store.tracks(permit.bounds, wanted)) if request.mask else ()
+            if request.mask and {t.passage_id for t in paths} != set(wanted):
+                raise NotFound(
+                    "the path in the picture of a chosen passage is not in the index: export without masking"
+                )
+        return Plan(grant, permit, request, tuple(clips), wanted, trace, paths)
+
+    def package(self, live: Live, plan: Plan) -> Package:
+        """The package of a plan, if the rules still allow it; each one has a number of its own."""
+        permit = self._gate.grants.permit(live, plan.grant, "export")
+        number = f"{permit.grant.basis.id[:9]}-{self._gate.clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+        return Package(self._gate, self._acts, replace(plan, permit=permit), number)
 
     def _clip_of(self, permit: Permit, identifier: str) -> ExhibitClip:
         """A passage's recording, a little before and after, inside the grant."""
@@ -91,42 +127,41 @@ class Exhibits:
 class Package:
     """One package while it is made."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        acts: Acts,
-        permit: Permit,
-        request: ExhibitRequest,
-        number: str,
-        clips: list[ExhibitClip],
-        passages: tuple[str, ...],
-        trace: Trace | None,
-    ) -> None:
+    def __init__(self, gate: Gate, acts: Acts, plan: Plan, number: str) -> None:
         self._gate = gate
         self._acts = acts
-        self._permit = permit
-        self._request = request
+        self._plan = plan
+        self._permit = plan.permit
+        self._request = plan.request
         self._number = number
-        self._clips = clips
-        self._passages = passages
-        self._trace = trace
         self._originals: list[Original] = []
+        self._copies: list[ViewingCopy] = []
         self._contents: dict[str, list[str]] = {}
         self._models: set[str] = set()
         self.folder = f"piece-{number}"
         self._zip = StreamedZip(self.folder, gate.clock())
         self._head: dict[str, Any] = {}
+        self.done_s = 0.0
+        """Camera-seconds gone through."""
+        self.size = 0
+        """Bytes sent."""
+        self.sums_sha256 = ""
+        """Of `SHA256SUMS`, once the package is whole."""
+
+    @property
+    def files(self) -> int:
+        """Files so far."""
+        return len(self._zip.sums)
 
     def stream(self) -> Iterator[bytes]:
         """The ZIP, piece by piece."""
         gate, permit = self._gate, self._permit
-        size = 0
         details = {"number": self._number, "recipient": self._request.recipient, "typed": self._request.purpose}
         with gate.journal.act("export", permit.because, details) as outcome:
             for data in self._all():
                 for at in range(0, len(data), CHUNK):
                     gate.grants.still(permit)
-                    size += min(CHUNK, len(data) - at)
+                    self.size += min(CHUNK, len(data) - at)
                     yield data[at : at + CHUNK]
             sums = hashlib.sha256(self._sums()).hexdigest()
             with gate.database.write() as s:
@@ -138,7 +173,7 @@ class Package:
                         recipient=self._request.recipient,
                         purpose=self._request.purpose,
                         manifest_sha256=sums,
-                        size_bytes=size,
+                        size_bytes=self.size,
                         at=gate.clock(),
                     )
                 )
@@ -150,19 +185,21 @@ class Package:
                         details={"number": self._number, "to": self._request.recipient, "files": len(self._zip.sums)},
                     )
                 )
-            outcome.note(sha256sums=sums, bytes=size, files=sorted(self._zip.sums))
+            outcome.note(sha256sums=sums, bytes=self.size, files=sorted(self._zip.sums))
+        self.sums_sha256 = sums
 
     def _all(self) -> Iterator[bytes]:
         add = self._zip.add
-        for clip in self._clips:
+        for clip in self._plan.clips:
             yield from self._originals_of(clip)
-        if not self._originals and not self._passages:
+            self.done_s += (clip.interval.end - clip.interval.start).total_seconds()
+        if not self._originals and not self._plan.passages:
             raise NotFound("nothing of what was asked for is recorded and whole inside the requisition")
         yield from self._pictures()
-        if self._trace is not None:
-            yield add("trace/trace.csv", trace_csv(self._trace, self._gate.site))
-            yield add("trace/plan.svg", trace_svg(self._trace, self._gate.site))
-            yield add("trace/trace.json", msgspec.json.format(msgspec.json.encode(self._trace), indent=1))
+        if self._plan.trace is not None:
+            yield add("trace/trace.csv", trace_csv(self._plan.trace, self._gate.site))
+            yield add("trace/plan.svg", trace_svg(self._plan.trace, self._gate.site))
+            yield add("trace/trace.json", msgspec.json.format(msgspec.json.encode(self._plan.trace), indent=1))
         covered = self._coverage()
         yield add("couverture.csv", coverage_csv(covered))
         yield from self._journal()
@@ -217,11 +254,42 @@ class Package:
                 clock=first.clock,
             )
         )
-        if first.codec.codec == "hevc":
-            yield self._zip.add(f"visionnage/{stem}-h264.mp4", viewing_copy(group))
+        yield from self._viewing_copy(clip.camera, stem, name, group)
+
+    def _viewing_copy(self, camera: str, stem: str, original: str, group: list[Gop]) -> Iterator[bytes]:
+        gate, request = self._gate, self._request
+        if not (request.viewing or request.mask or group[0].codec.codec == "hevc"):
+            return
+        here = Interval(group[0].first_at, group[-1].last_at + timedelta(microseconds=1))
+        paths = [t for t in self._plan.paths if t.camera == camera and _touches(t, here)]
+        done = [
+            "recodée en H.264",
+            "date, heure locale et UTC, lieu et réquisition dans une bande ajoutée sous l'image",
+        ]
+        if request.mask:
+            done.append(
+                "tout ce qui est hors de la boîte des véhicules choisis, plus 15 %, est réduit en gros blocs"
+                if paths
+                else "aucun véhicule choisi n'y paraît : toute l'image est réduite en gros blocs"
+            )
+        name = f"visionnage/{stem}-{'masque' if request.mask else 'h264'}.mp4"
+        reference, zone = self._permit.grant.basis.reference, ZoneInfo(gate.site.timezone)
+        caption = Caption(place_of(gate.site, camera), reference, zone)
+        still = partial(gate.grants.still, self._permit)
+        yield self._zip.add(name, viewing_copy(group, caption, paths if request.mask else None, still))
+        self._copies.append(
+            ViewingCopy(
+                name=name,
+                sha256=self._zip.sums[name][0],
+                original=original,
+                original_sha256=self._zip.sums[original][0],
+                done=tuple(done),
+                kept=tuple(t.passage_id for t in paths),
+            )
+        )
 
     def _pictures(self) -> Iterator[bytes]:
-        for number, identifier in enumerate(self._passages, 1):
+        for number, identifier in enumerate(self._plan.passages, 1):
             self._gate.grants.still(self._permit)
             row = passage(self._gate.store, self._permit, identifier).passage
             self._models |= {m for m in (row.detector, row.embedding.model if row.embedding else "") if m}
@@ -255,7 +323,7 @@ class Package:
         gate = self._gate
         indexed = gate.store if "search" in self._permit.grant.acts else None
         parts = []
-        for clip in self._clips:
+        for clip in self._plan.clips:
             bounds = self._permit.bounds.meet(frozenset({clip.camera}), clip.interval)
             recorded = gate.footage.recorder(bounds)
             parts.append(coverage.statement(bounds, recorded, indexed))
@@ -279,6 +347,7 @@ class Package:
             purpose=self._request.purpose,
             recipient=self._request.recipient,
             originals=tuple(self._originals),
+            copies=tuple(self._copies),
             coverage=covered,
             models=tuple(sorted(self._models | {c.detector for c in covered.lines if c.detector})),
             software=software(),
@@ -311,6 +380,17 @@ class Package:
             "originaux": [
                 {**{f: getattr(o, f) for f in Original.__slots__}, "groupes_sha256": self._contents[o.name]}
                 for o in papers.originals
+            ],
+            "copies_de_visionnage": [
+                {
+                    "fichier": c.name,
+                    "sha256": c.sha256,
+                    "original": c.original,
+                    "original_sha256": c.original_sha256,
+                    "traitements": c.done,
+                    "vehicules_laisses_nets": c.kept,
+                }
+                for c in papers.copies
             ],
             "couverture": {
                 "demande_s": papers.coverage.asked_s,
@@ -349,35 +429,6 @@ def merged_clips(clips: list[ExhibitClip]) -> list[ExhibitClip]:
     return [ExhibitClip(camera=c, interval=i) for c in sorted(by_camera) for i in merged(tuple(by_camera[c]))]
 
 
-def viewing_copy(group: list[Gop]) -> bytes:
-    """The same pictures as H.264, to be looked at anywhere; times are kept."""
-    descriptor = os.memfd_create("viewing")
-    try:
-        with av.open(str(Path(f"/proc/self/fd/{descriptor}")), "w", format="mp4") as container:
-            codec = group[0].codec
-            stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "20"})
-            stream.width, stream.height = codec.width_px & ~1, codec.height_px & ~1
-            stream.pix_fmt = "yuv420p"
-            stream.thread_count = 1
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-            start, last = group[0].first_at, -1
-            for gop in group:
-                try:
-                    for at, picture in frames(gop):
-                        frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
-                        last = max(last + 1, round((at - start).total_seconds() * 1000))
-                        frame.pts, frame.time_base = last, Fraction(1, 1000)
-                        container.mux(stream.encode(frame))
-                except VideoError:
-                    continue
-            container.mux(stream.encode(None))
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            file.seek(0)
-            return file.read()
-    finally:
-        os.close(descriptor)
-
-
 def coverage_csv(covered: CoverageStatement) -> bytes:
     """The coverage statement for a spreadsheet."""
     out = io.StringIO()
@@ -393,3 +444,7 @@ def coverage_csv(covered: CoverageStatement) -> bytes:
 
 def _near(at: datetime) -> Interval:
     return Interval(at - timedelta(seconds=2), at + timedelta(seconds=2))
+
+
+def _touches(track: Track, interval: Interval) -> bool:
+    return track.sightings[0].at < interval.end and track.sightings[-1].at >= interval.start

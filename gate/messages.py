@@ -343,6 +343,31 @@ class ExhibitRequest(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str
     recipient: str
     """Name, rank and service of who receives it."""
+    viewing: bool = False
+    """A viewing copy of every original, not only of those in H.265: date, time, place and requisition in a band."""
+    mask: bool = False
+    """Viewing copies in which everything outside the chosen vehicles is made coarse; needs passages or a trace."""
+
+
+class ExportStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A package that was asked for: made while it is downloaded, once, by the session that asked for it."""
+
+    id: str
+    state: Literal["ready", "making", "done", "broken"]
+    """`broken`: the download ended before its end; what arrived has no signature, and it may be begun again."""
+    file: str = ""
+    """Name of the package, known once it is being made."""
+    asked_s: float = 0.0
+    """Camera-seconds to go through."""
+    done_s: float = 0.0
+    files: int = 0
+    bytes: int = 0
+    fingerprint: str
+    """SHA-256 of the public key; the hand-signed slip carries it too."""
+    sums_sha256: str = ""
+    """SHA-256 of the package's list of sums, once done."""
+    message: str = ""
+    """Why it broke off."""
 
 
 class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,6 +38,8 @@ from gate.bilan import bilan_pdf
 from gate.component import data_keys
 from gate.errors import GateError, Invalid, NotFound, OriginRefused, SignedOut, SignInRefused, Unavailable
 from gate.evidence import Evidence
+from gate.exhibit_routes import ExhibitRoutes
+from gate.exhibit_tickets import Tickets
 from gate.exhibits import Exhibits
 from gate.gate import Gate
 from gate.journal import Because
@@ -72,6 +74,7 @@ class Service:
         self.gate = gate
         self.acts = Acts(gate)
         self.exhibits = Exhibits(gate, self.acts)
+        self.packages = ExhibitRoutes(self.exhibits, Tickets(gate, self.exhibits), self._live, _read, _HEADERS)
         evidence = rounds.evidence if rounds is not None else Evidence(gate)
         # Without rounds, as in tests, evidence is secured before the opening answers.
         begin = rounds.wake if rounds is not None else evidence.secure_pending
@@ -118,7 +121,7 @@ class Service:
             self._route("/grants/{grant}/coverage", "GET", self.coverage),
             self._route("/grants/{grant}/trace", "POST", self.trace),
             self._route("/grants/{grant}/decisions", "POST", self.decide),
-            self._route("/grants/{grant}/export", "POST", self.export),
+            *self.packages.routes(self._route),
             self._route("/bilan", "GET", self.bilan),
             self._route("/self-check", "GET", self.self_check),
             self._route("/journal", "GET", self.journal),
@@ -341,14 +344,6 @@ class Service:
         """A person's word on a candidate."""
         self.acts.decide(self._live(request), request.path_params["grant"], _read(body, m.DecisionRequest))
         return _json({})
-
-    def export(self, request: Request, body: bytes) -> Response:
-        """An exhibit package."""
-        live = self._live(request)
-        wanted = _read(body, m.ExhibitRequest)
-        name, pieces = self.exhibits.export(live, request.path_params["grant"], wanted)
-        headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
     # The journal and the clock
 
