@@ -33,6 +33,11 @@ class Whoami(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     """Habilitation or agrément that lapses soon, and the like."""
     expires_at: datetime | None = None
+    duties: tuple[str, ...] = ()
+    """What the rules let this person do now (`access.DUTIES`): pages show nothing else. Every act asks again."""
+    site: str = ""
+    timezone: str = "Europe/Paris"
+    """In which people of the town give and read times."""
 
 
 class CameraInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +83,8 @@ class RequisitionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the persons."""
     received_at: datetime | None = None
     amendments: int = 0
+    acts: tuple[Act, ...] = ()
+    """What its legal basis allows."""
 
 
 class IndexProgress(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,10 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from gate.access import Duty, duty
+from gate.access import DUTIES, Duty, duty
 from gate.bilan import bilan
 from gate.closure import begin_closure
-from gate.errors import SignInRefused
+from gate.errors import Refused, SignInRefused
 from gate.evidence import Evidence
 from gate.gate import Gate
 from gate.journal import Because
@@ -87,7 +87,21 @@ class Office:
             roles=tuple(sorted(live.person.roles)),
             warnings=warnings,
             expires_at=live.ends_at,
+            duties=self._duties(live),
+            site=gate.site.name,
+            timezone=gate.site.timezone,
         )
+
+    def _duties(self, live: Live) -> tuple[str, ...]:
+        """What the rules let this person do now."""
+        allowed: list[str] = []
+        for what in DUTIES:
+            try:
+                duty(live.person, what, self._gate.clock())
+            except Refused:
+                continue
+            allowed.append(what)
+        return tuple(allowed)
 
     def cameras(self) -> tuple[CameraInfo, ...]:
         """Where cameras stand; never what they saw, never their address."""

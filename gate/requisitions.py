@@ -19,7 +19,7 @@ from connectors.site import Site
 from gate.access import ACTS, LONGEST, LegalBasis, Person, covered, may_open
 from gate.database import AmendmentRow, Database, GrantRow, OrderRow, PersonRow, RequisitionRow
 from gate.errors import Conflict, DutyRefused, Invalid, NotFound
-from gate.messages import Amendment, Authority, Basis, RequisitionDraft, RequisitionInfo, State
+from gate.messages import Act, Amendment, Authority, Basis, RequisitionDraft, RequisitionInfo, State
 from gate.secrets import Vault, write_private
 
 LONGEST_LIFE = timedelta(days=3 * 365)
@@ -332,6 +332,7 @@ class Requisitions:
             opened_by=_name(s, row.opened_by),
             received_at=row.received_at,
             amendments=amendments or 0,
+            acts=cast("tuple[Act, ...]", tuple(sorted(ACTS[cast("Basis", row.basis)]))),
         )
 
 
