@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The application: `streamlit run dashboards/app.py`. Sign-in, then investigation, requisitions, operations."""
+"""The application: `streamlit run dashboards/app.py`. Sign-in, then the pages that the person's duties need."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import investigation, operations, requisitions
+from dashboards import bilan, investigation, journal, operations, requisitions
 from dashboards.pictures import STYLE
-from dashboards.session import client, gate_url, require_person, t
+from dashboards.session import client, require_person, show_fault, sign_in, t, warning_text
+from dashboards.times import use_zone_of
+from gate.client import GateClient, GateError, SignedOut
+from gate.messages import CameraInfo, Whoami
 
 
 def main() -> None:
@@ -18,22 +21,50 @@ def main() -> None:
         st.selectbox("Langue · Language", ["Français", "English"], key="language")
     gate = client()
     person = require_person(gate)
-    with st.sidebar:
-        st.caption(t("signed_in_as", name=person.name))
-        st.link_button(t("sign_out"), f"{gate_url()}/sign-out")
-        for warning in person.warnings:
-            st.warning(warning)
-    cameras = gate.cameras()
-    continuous = [c.label for c in cameras if c.indexing == "continuous"]
-    if continuous:
-        st.info(t("continuous_banner", cameras=", ".join(continuous)))
+    use_zone_of(person)
+    _who(gate, person)
+    try:
+        cameras = gate.cameras()
+        continuous = [c.label for c in cameras if c.indexing == "continuous"]
+        if continuous:
+            st.info(t("continuous_banner", cameras=", ".join(continuous)))
+        st.navigation(_pages(gate, person, cameras)).run()
+    except SignedOut:
+        sign_in()
+    except GateError as fault:
+        show_fault(fault)
+
+
+def _pages(gate: GateClient, person: Whoami, cameras: tuple[CameraInfo, ...]) -> list[st.Page]:
+    """What this person's duties need and nothing else; the gate asks for them again at every act."""
     # No icons: the browser would fetch the tab's icon from outside this machine.
-    pages = [
-        st.Page(lambda: investigation.page(gate, cameras), title=t("investigation"), url_path="enquete"),
-        st.Page(lambda: requisitions.page(gate, cameras), title=t("requisitions"), url_path="requisitions"),
-        st.Page(lambda: operations.page(gate), title=t("operations"), url_path="exploitation"),
-    ]
-    st.navigation(pages).run()
+    pages = []
+    if "operate" in person.duties:
+        pages.append(st.Page(lambda: investigation.page(gate, cameras), title=t("investigation"), url_path="enquete"))
+    if "read_register" in person.duties:
+        pages.append(
+            st.Page(lambda: requisitions.page(gate, person, cameras), title=t("requisitions"), url_path="requisitions")
+        )
+    if "read_journal" in person.duties:
+        pages.append(st.Page(lambda: journal.page(gate), title=t("journal"), url_path="journal"))
+    if "read_bilan" in person.duties:
+        pages.append(st.Page(lambda: bilan.page(gate), title=t("bilan"), url_path="bilan"))
+    return [*pages, st.Page(lambda: operations.page(gate, cameras), title=t("operations"), url_path="exploitation")]
+
+
+def _who(gate: GateClient, person: Whoami) -> None:
+    with st.sidebar:
+        roles = ", ".join(t("role_" + role) for role in person.roles)
+        st.caption(f"{person.site}  \n{t('signed_in_as', name=person.name)}  \n{roles}")
+        if st.button(t("sign_out"), width="stretch"):
+            try:
+                gate.sign_out()
+            except GateError:
+                pass  # it has ended already
+            st.session_state.clear()
+            st.rerun()
+        for warning in person.warnings:
+            st.warning(warning_text(warning))
 
 
 main()

@@ -6,10 +6,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
-from dashboards import pictures
+from dashboards import handover, pictures
 from dashboards.coverage import statement
 from dashboards.session import t
 from dashboards.texts import SWATCHES
@@ -24,12 +25,10 @@ STRIP = 6
 def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> None:
     """Draw the trace of the vehicle picked in the gallery."""
     query = st.session_state.get("query")
-    if query is None:
+    if query is None or st.session_state.get("query_of") != grant.requisition:
         st.info(t("follow_none"))
         return
-    verdicts: dict[str, str] = st.session_state.setdefault(f"verdicts-{query}", {})
-    decisions = tuple(Decision(passage_id=i, verdict=v) for i, v in sorted(verdicts.items()))  # type: ignore[arg-type]
-    trace = gate.trace(grant.id, query, decisions)
+    trace = gate.trace(grant.id, query)
     labels = {c.name: c.label for c in cameras}
     st.warning(t("candidates_notice"))
     left, right = st.columns([1, 1])
@@ -41,13 +40,27 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     with right if deck is not None else st.container():
         st.subheader(t("table"))
         st.dataframe([_row(n, step, labels) for n, step in enumerate(trace.steps, 1)], hide_index=True)
-        st.download_button(t("download_table"), _csv(trace, labels), f"trace-{query[:8]}.csv", "text/csv")
+        save, join = st.columns(2)
+        save.download_button(
+            t("download_table"), _csv(trace, labels), f"trace-{query[:8]}.csv", "text/csv", width="stretch"
+        )
+        asked = next(s.passage for s in trace.steps if s.passage.id == query)
+        if "export" in grant.acts and join.button(t("join_trace"), key="join-trace", width="stretch"):
+            handover.add_passage(grant.requisition, asked, "trace")
+            st.rerun()
     st.subheader(t("strip"))
     for row in range(0, len(trace.steps), STRIP):
         columns = st.columns(STRIP)
         for column, (n, step) in zip(columns, list(enumerate(trace.steps, 1))[row : row + STRIP], strict=False):
             with column:
-                _step(gate, grant, query, n, step, labels, verdicts)
+                _step(gate, grant, query, n, step, labels)
+    if trace.rejected:
+        st.caption(t("set_aside"))
+        for passage in trace.rejected:
+            words, undo = st.columns([6, 1])
+            words.write(f"{labels.get(passage.camera, passage.camera)} · {local(passage.started_at)}")
+            if undo.button(t("undo"), key=f"undo-{passage.id}", width="stretch"):
+                _decide(gate, grant, query, passage.id, "none")
     statement(trace.coverage, labels)
 
 
@@ -87,21 +100,13 @@ def _csv(trace: Trace, labels: dict[str, str]) -> str:
     return out.getvalue()
 
 
-def _step(
-    gate: GateClient,
-    grant: GrantInfo,
-    query: str,
-    n: int,
-    step: TraceStep,
-    labels: dict[str, str],
-    verdicts: dict[str, str],
-) -> None:
+def _step(gate: GateClient, grant: GrantInfo, query: str, n: int, step: TraceStep, labels: dict[str, str]) -> None:
     passage = step.passage
     st.html(
         pictures.card(
             gate.picture_url(grant.id, passage.id, 0),
             f"{n}. {labels.get(passage.camera, passage.camera)}",
-            [local(passage.started_at), arguments(step)],
+            [local(passage.started_at), f"{t('probability')} {step.probability:.0%}", arguments(step)],
             SWATCHES[passage.colour],
             step.probability,
         )
@@ -109,17 +114,20 @@ def _step(
     if step.decision == "query":
         st.caption(t("query"))
         return
-    if passage.id in verdicts:
-        if st.button(f"{t('undo')} ({t(verdicts[passage.id])})", key=f"undo-{passage.id}", width="stretch"):
-            del verdicts[passage.id]
-            st.rerun()
+    if step.decision == "accepted":
+        if st.button(f"✓ {t('accepted')} · {t('undo')}", key=f"undo-{passage.id}", width="stretch"):
+            _decide(gate, grant, query, passage.id, "none")
         return
     yes, no = st.columns(2)
     if yes.button(t("accept"), key=f"yes-{passage.id}", width="stretch"):
-        gate.decide(grant.id, query, Decision(passage_id=passage.id, verdict="accepted"))
-        verdicts[passage.id] = "accepted"
-        st.rerun()
+        _decide(gate, grant, query, passage.id, "accepted")
     if no.button(t("reject"), key=f"no-{passage.id}", width="stretch"):
-        gate.decide(grant.id, query, Decision(passage_id=passage.id, verdict="rejected"))
-        verdicts[passage.id] = "rejected"
-        st.rerun()
+        _decide(gate, grant, query, passage.id, "rejected")
+
+
+def _decide(
+    gate: GateClient, grant: GrantInfo, query: str, passage: str, verdict: Literal["accepted", "rejected", "none"]
+) -> None:
+    """Keep the person's word with the requisition, and draw the trace again with it."""
+    gate.decide(grant.id, query, Decision(passage_id=passage, verdict=verdict))
+    st.rerun()

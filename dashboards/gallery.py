@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards import pictures
+from dashboards import handover, pictures
 from dashboards.coverage import statement
 from dashboards.session import t
 from dashboards.texts import SWATCHES
-from dashboards.times import local, parse_local
+from dashboards.times import between, inside, local, parse_interval
 from gate.client import GateClient
-from gate.messages import VEHICLE_CLASSES, CameraInfo, GrantInfo, Interval, PassageInfo
+from gate.messages import VEHICLE_CLASSES, CameraInfo, GrantInfo, PassageInfo
 
 PAGE = 24
 COLUMNS = 4
@@ -32,29 +32,30 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
             t("colour"), list(SWATCHES), format_func=lambda c: t("colour_" + c), placeholder=t("any")
         )
         chosen = third.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n], placeholder=t("any"))
-        start, end = grant.intervals[0].start, grant.intervals[-1].end
         fourth, fifth, _ = st.columns([2, 2, 3])
-        written_from = fourth.text_input(t("from"), local(start))
-        written_to = fifth.text_input(t("to"), local(end))
+        written_from = fourth.text_input(t("from"), local(grant.intervals[0].start))
+        written_to = fifth.text_input(t("to"), local(grant.intervals[-1].end))
         if st.form_submit_button(t("run_search"), type="primary"):
-            begin = parse_local(written_from) or start
-            finish = parse_local(written_to) or end
-            if written_to == local(end):
-                finish = end  # the page shows whole seconds, the scope may end between two
-            st.session_state["terms"] = (tuple(classes), tuple(colours), tuple(chosen), begin, finish)
+            asked = parse_interval(written_from, written_to)
+            if asked is None:
+                st.error(t("time_unread", example=local(grant.intervals[0].start)))
+                return
+            whole = (written_from, written_to) == (local(grant.intervals[0].start), local(grant.intervals[-1].end))
+            st.session_state["terms"] = (grant.requisition, classes, colours, chosen, None if whole else asked)
             st.session_state["gallery_page"] = 1
     terms = st.session_state.get("terms")
-    if terms is None:
+    if terms is None or terms[0] != grant.requisition:
         return
-    classes, colours, chosen, begin, finish = terms
-    if finish <= begin:
-        st.error(f"{t('from')} < {t('to')}")
+    _, classes, colours, chosen, asked = terms
+    interval = None if asked is None else inside(asked, grant.intervals)
+    if asked is not None and interval is None:
+        st.error(t("time_outside", hours=" ; ".join(between(i) for i in grant.intervals)))
         return
     number = int(st.session_state.get("gallery_page", 1))
     result = gate.search(
         grant.id,
         cameras=chosen or None,
-        interval=Interval(begin, finish),
+        interval=interval,
         classes=classes,
         colours=colours,
         limit=PAGE,
@@ -84,12 +85,17 @@ def _card(gate: GateClient, grant: GrantInfo, passage: PassageInfo, labels: dict
             passage.colour_match if by_colour else None,
         )
     )
-    left, right = st.columns(2)
-    if left.button(t("follow_this"), key=f"follow-{passage.id}", width="stretch"):
-        st.session_state["query"] = passage.id
+    left, middle, right = st.columns(3)
+    if left.button(t("follow_this"), key=f"follow-{passage.id}", width="stretch", help=t("follow_this_help")):
+        st.session_state["query"], st.session_state["query_of"] = passage.id, grant.requisition
         st.session_state["go_to"] = "follow"
         st.rerun()
-    if right.button(t("watch_this"), key=f"watch-{passage.id}", width="stretch"):
+    if middle.button(t("watch_this"), key=f"watch-{passage.id}", width="stretch", help=t("watch_this_help")):
         st.session_state["rewind_to"] = (passage.camera, passage.started_at)
         st.session_state["go_to"] = "rewind"
+        st.rerun()
+    if "export" in grant.acts and right.button(
+        t("join_this"), key=f"join-{passage.id}", width="stretch", help=t("join_this_help")
+    ):
+        handover.add_passage(grant.requisition, passage)
         st.rerun()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The page of the main job: choose a requisition, then rewind, search, follow."""
+"""The page of the main job: choose a requisition, then rewind, search, follow, hand over."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboards import follow, gallery, pictures
-from dashboards.session import t
-from dashboards.times import local, parse_local
-from gate.client import GateClient, GateError
-from gate.messages import Act, CameraInfo, GrantInfo, Interval, RequisitionInfo
+from dashboards import follow, gallery, handover, player
+from dashboards.session import show_fault, t
+from dashboards.times import between
+from gate.client import GateClient, GateError, SignedOut
+from gate.messages import CameraInfo, GrantInfo, RequisitionInfo
 
-ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace")
+TABS = {"rewind": "rewind", "search": "search", "follow": "trace", "handover": "export"}
+"""Each tab and the act it needs; a legal basis that does not allow the act does not show the tab."""
 
 
 def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
@@ -25,21 +26,26 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
         return
     try:
         grant = _grant(gate, requisition)
+    except SignedOut:
+        raise
     except GateError as fault:
-        st.error(str(fault))
+        show_fault(fault)
         return
     _scope(gate, requisition, cameras)
     here = [c for c in cameras if c.name in grant.cameras]
-    tabs = {"rewind": t("rewind"), "search": t("search"), "follow": t("follow")}
+    tabs = {name: t(name) for name, act in TABS.items() if act in grant.acts}
     wanted = st.session_state.pop("go_to", None)
-    if wanted is not None:
+    if wanted in tabs:
         st.session_state["tab"] = wanted
-    st.session_state.setdefault("tab", "rewind")
+    if st.session_state.get("tab") not in tabs:
+        st.session_state["tab"] = next(iter(tabs))
+    chosen = handover.count(requisition.id)
     tab = st.segmented_control(
         t("investigation"),
         list(tabs),
-        format_func=lambda k: tabs[k],
+        format_func=lambda k: f"{tabs[k]} ({chosen})" if k == "handover" and chosen else tabs[k],
         key="tab",
+        required=True,
         label_visibility="collapsed",
     )
     try:
@@ -47,10 +53,14 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
             gallery.draw(gate, grant, here)
         elif tab == "follow":
             follow.draw(gate, grant, cameras)
+        elif tab == "handover":
+            handover.draw(gate, grant, requisition, here)
         else:
-            _rewind(gate, grant, here)
+            player.draw(gate, grant, here)
+    except SignedOut:
+        raise
     except GateError as fault:
-        st.error(str(fault))
+        show_fault(fault)
 
 
 def _choose(gate: GateClient) -> RequisitionInfo | None:
@@ -69,11 +79,16 @@ def _choose(gate: GateClient) -> RequisitionInfo | None:
 
 
 def _grant(gate: GateClient, requisition: RequisitionInfo) -> GrantInfo:
-    """One grant for this session and requisition, asked for again when it has expired."""
-    held: dict[str, GrantInfo] = st.session_state.setdefault("grants", {})
-    grant = held.get(requisition.id)
+    """One grant for this session, requisition and directing officer, asked for again when it has expired."""
+    with st.sidebar:
+        directed_by = st.text_input(
+            t("directed_by"), requisition.authority_name, help=t("directed_by_help"), key=f"directed-{requisition.id}"
+        ).strip()
+    held: dict[tuple[str, str], GrantInfo] = st.session_state.setdefault("grants", {})
+    key = (requisition.id, directed_by)
+    grant = held.get(key)
     if grant is None or grant.expires_at <= datetime.now(UTC) + timedelta(seconds=30):
-        grant = held[requisition.id] = gate.grant(requisition.id, acts=ACTS)
+        grant = held[key] = gate.grant(requisition.id, acts=requisition.acts, directed_by=directed_by)
     return grant
 
 
@@ -84,41 +99,18 @@ def _scope(gate: GateClient, requisition: RequisitionInfo, cameras: Sequence[Cam
         if requisition.authority is not None:
             st.write(f"**{t('authority')}** : {t('authority_' + requisition.authority)} · {requisition.authority_name}")
         st.write(f"**{t('cameras')}** : " + ", ".join(labels.get(c, c) for c in requisition.cameras))
-        for interval in requisition.intervals:
-            st.write(f"{t('from')} {local(interval.start)} {t('to').lower()} {local(interval.end)}")
+        st.write(f"**{t('hours')}** : " + " ; ".join(between(i) for i in requisition.intervals))
+    if "search" not in requisition.acts:
+        return
     progress = gate.progress(requisition.id)
     if progress.state == "running" and progress.seconds_asked > 0:
         st.progress(
-            min(1.0, progress.seconds_done / progress.seconds_asked), text=f"{t('indexing')} : {t('indexing_running')}"
+            min(1.0, progress.seconds_done / progress.seconds_asked),
+            text=f"{t('indexing')} : {t('indexing_running')} {progress.message}",
         )
     elif progress.state == "failed":
         st.error(f"{t('indexing')} : {t('indexing_failed', message=progress.message)}")
     elif progress.state == "waiting":
-        st.caption(f"{t('indexing')} : {t('indexing_waiting')}")
+        st.caption(f"{t('indexing')} : {t('indexing_waiting')} {progress.message}")
     else:
         st.caption(f"{t('indexing')} : {t('indexing_done', n=progress.passages)}")
-
-
-def _rewind(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> None:
-    st.caption(t("rewind_help"))
-    labels = {c.name: f"{c.label}" for c in cameras}
-    start, end = grant.intervals[0].start, grant.intervals[-1].end
-    camera_at, moment = st.session_state.pop("rewind_to", (None, None))
-    if camera_at is not None:
-        st.session_state["rewind_camera"] = camera_at
-        st.session_state["rewind_time"] = local(moment)
-    st.session_state.setdefault("rewind_time", local(start))
-    left, middle, right = st.columns([3, 2, 2])
-    camera = left.selectbox(t("camera"), list(labels), format_func=lambda n: labels[n], key="rewind_camera")
-    written = middle.text_input(t("time"), key="rewind_time", help=f"{local(start)} → {local(end)}")
-    length = right.select_slider(
-        t("duration"), [5, 10, 20, 30, 60, 120, 300], value=20, format_func=lambda n: t("seconds", n=n)
-    )
-    at = parse_local(written)
-    if at is None:
-        st.error(f"{t('time')} : {local(start)}")
-        return
-    interval = Interval(at, at + timedelta(seconds=length))
-    st.html(pictures.video(gate.video_url(grant.id, camera, interval)))
-    st.link_button(t("save_video"), gate.video_url(grant.id, camera, interval, download=True))
-    st.caption(t("hevc_note"))

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from dashboards.session import t
+from dashboards.texts import TEXTS
 from dashboards.times import local
 from gate.client import GateClient
+from gate.messages import CameraInfo
 
 
-def page(gate: GateClient) -> None:
+def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
     """Draw the page."""
     st.header(t("operations"))
     st.caption(t("operations_help"))
@@ -19,28 +23,46 @@ def page(gate: GateClient) -> None:
     if status.at is None:
         st.info(t("no_status"))
         return
-    st.caption(local(status.at))
-    first, second, third = st.columns(3)
+    st.caption(t("measured_at", at=local(status.at)))
+    first, second, third, fourth = st.columns(4)
     hours = status.camera_hours_per_hour
-    first.metric(t("camera_hours_per_hour"), "–" if hours is None else f"{hours:.1f}")
+    first.metric(t("camera_hours_per_hour"), "–" if hours is None else f"{hours:.1f}", help=t("camera_hours_help"))
     rates = [p.frames_per_s for p in status.processes if p.frames_per_s is not None]
     second.metric(t("frames_per_s"), f"{sum(rates):.0f}" if rates else "–")
     lags = [p.lag_records for p in status.processes if p.lag_records is not None]
     third.metric(t("lag"), sum(lags) if lags else "–")
+    free = status.disk_free_bytes
+    fourth.metric(t("disk_free"), "–" if free is None else t("gigabytes", n=f"{free / 1e9:.0f}"))
+    if status.cameras:
+        st.subheader(t("cameras"))
+        labels = {c.name: c.label for c in cameras}
+        st.dataframe(
+            [
+                {t("camera"): labels.get(name, name), t("state"): _camera_state(word)}
+                for name, word in sorted(status.cameras.items())
+            ],
+            hide_index=True,
+        )
+    st.subheader(t("processes"))
     st.dataframe(
         [
             {
                 t("process"): p.name,
                 t("state"): t("process_" + p.state),
-                t("frames_per_s"): p.frames_per_s,
-                t("lag"): p.lag_records,
-                "": p.detail,
+                t("frames_per_s"): "" if p.frames_per_s is None else f"{p.frames_per_s:.1f}",
+                t("lag"): "" if p.lag_records is None else str(p.lag_records),
+                t("detail"): p.detail,
             }
             for p in status.processes
         ],
         hide_index=True,
     )
-    if status.cameras:
-        st.dataframe([{t("camera"): c, t("state"): s} for c, s in sorted(status.cameras.items())], hide_index=True)
     if status.stage_seconds:
-        st.bar_chart(status.stage_seconds, horizontal=True)
+        st.subheader(t("stage_seconds"))
+        st.bar_chart(status.stage_seconds, horizontal=True, y_label="", x_label=t("seconds_label"))
+
+
+def _camera_state(word: str) -> str:
+    """What the observer says of a camera, in the page's language; what is wrong is shown as it was said."""
+    key = "camera_" + word.replace(" ", "_")
+    return t(key) if key in TEXTS else word

@@ -16,6 +16,8 @@ STYLE = """
 .passage-video {width:100%;max-height:70vh;background:#10161c;border-radius:8px}
 .passage-bar {height:6px;border-radius:3px;background:#e3e9ef;margin-top:.3rem}
 .passage-bar div {height:6px;border-radius:3px;background:#1f4e79}
+a.passage-button {display:inline-block;padding:.5rem 1.2rem;border-radius:8px;background:#1f4e79;color:#fff !important;
+  text-decoration:none !important;font-weight:600}
 </style>
 """
 

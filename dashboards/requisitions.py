@@ -1,91 +1,169 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The requisitions: register one, open it, close it."""
+"""The requisitions: register one, open it, widen it, close it, review it; each for whose duty it is."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from typing import get_args
 
 import streamlit as st
 
-from dashboards.session import t
-from dashboards.times import local, parse_local, zone
-from gate.client import GateClient, GateError
-from gate.messages import CameraInfo, Interval, RequisitionInfo
+from dashboards.session import show_fault, t
+from dashboards.times import between, local, parse_interval, parse_local, zone
+from gate.client import GateClient, GateError, SignedOut
+from gate.messages import Authority, Basis, CameraInfo, RequisitionInfo, Whoami
 
 ARTICLES = ("60-1", "77-1-1", "99-3")
-AUTHORITIES = ("prosecutor", "investigating_judge", "opj", "apj_under_opj")
+AUTHORITIES = get_args(Authority)
+BASES = get_args(Basis)
+SCANS = ["pdf", "png", "jpg", "jpeg", "tif", "tiff"]
 
 
-def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
+def page(gate: GateClient, person: Whoami, cameras: Sequence[CameraInfo]) -> None:
     """Draw the page."""
     st.header(t("requisitions"))
     labels = {c.name: c.label for c in cameras}
-    for requisition in gate.requisitions():
-        _one(gate, requisition, labels)
-    with st.expander(t("register_new")):
-        _form(gate, labels)
+    if "register" in person.duties:
+        with st.expander(t("register_new")):
+            _form(gate, labels)
+    found = gate.requisitions()
+    if not found:
+        st.info(t("register_empty"))
+    for requisition in found:
+        with st.container(border=True):
+            _one(gate, person, requisition, labels)
 
 
-def _one(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str]) -> None:
-    with st.container(border=True):
-        left, right = st.columns([4, 1])
-        left.markdown(f"**{requisition.reference}** · {t('state_' + requisition.state)}")
-        left.caption(
-            " · ".join(
-                part
-                for part in (
-                    f"art. {requisition.article}" if requisition.article else "",
-                    t("authority_" + requisition.authority) if requisition.authority else "",
-                    requisition.authority_name,
-                    requisition.inquiry,
-                    requisition.offence,
-                )
-                if part
-            )
-        )
-        left.caption(", ".join(labels.get(c, c) for c in requisition.cameras))
-        for interval in requisition.intervals:
-            left.caption(f"{local(interval.start)} → {local(interval.end)}")
-        try:
-            if requisition.state == "draft" and right.button(t("open"), key=f"open-{requisition.id}", type="primary"):
-                gate.open(requisition.id)
+def _one(gate: GateClient, person: Whoami, requisition: RequisitionInfo, labels: dict[str, str]) -> None:
+    left, right = st.columns([4, 1])
+    left.markdown(f"**{requisition.reference}** · {t('state_' + requisition.state)}")
+    what = (
+        t("basis_" + requisition.basis) if requisition.basis != "requisition" else "",
+        f"art. {requisition.article}" if requisition.article else "",
+        t("authority_" + requisition.authority) if requisition.authority else "",
+        requisition.authority_name,
+        requisition.inquiry,
+        requisition.offence,
+    )
+    left.caption(" · ".join(part for part in what if part))
+    left.caption(f"{t('purpose')} : {requisition.purpose}")
+    left.caption(f"{t('cameras')} : " + ", ".join(labels.get(c, c) for c in requisition.cameras))
+    left.caption(f"{t('hours')} : " + " ; ".join(between(i) for i in requisition.intervals))
+    left.caption(f"{t('expiry')} {local(requisition.expires_at)} · {_by(requisition)}")
+    if requisition.review_due:
+        left.warning(t("review_due"))
+    try:
+        if requisition.state == "draft" and "open" in person.duties:
+            _draft(gate, requisition, right)
+        if requisition.state == "open" and "close" in person.duties:
+            sure = left.checkbox(t("close_confirm"), key=f"sure-{requisition.id}")
+            if right.button(t("close"), key=f"close-{requisition.id}", disabled=not sure, width="stretch"):
+                gate.close_requisition(requisition.id)
                 st.rerun()
-            if requisition.state == "open":
-                sure = left.checkbox(t("close_confirm"), key=f"sure-{requisition.id}")
-                if right.button(t("close"), key=f"close-{requisition.id}", disabled=not sure):
-                    gate.close_requisition(requisition.id)
-                    st.rerun()
-        except GateError as fault:
-            st.error(str(fault))
+            with left.expander(t("amend")):
+                _amend(gate, requisition, labels)
+        if requisition.review_due and "review" in person.duties:
+            if right.button(t("review"), key=f"review-{requisition.id}", type="primary", width="stretch"):
+                gate.review(requisition.id)
+                st.rerun()
+    except SignedOut:
+        raise
+    except GateError as fault:
+        show_fault(fault)
+
+
+def _by(requisition: RequisitionInfo) -> str:
+    parts = [t("registered_by", name=requisition.registered_by)]
+    if requisition.opened_by and requisition.opened_at is not None:
+        parts.append(t("opened_by", name=requisition.opened_by, at=local(requisition.opened_at)))
+    if requisition.closed_at is not None:
+        parts.append(t("closed_at", at=local(requisition.closed_at)))
+    return " · ".join(parts)
+
+
+def _draft(gate: GateClient, requisition: RequisitionInfo, right: st.delta_generator.DeltaGenerator) -> None:
+    """Opening needs the scanned document: ask for it first."""
+    needs = requisition.basis == "requisition" and not requisition.document
+    if needs:
+        document = st.file_uploader(t("document"), type=SCANS, key=f"scan-{requisition.id}")
+        if document is not None and st.button(t("attach"), key=f"attach-{requisition.id}"):
+            gate.attach(requisition.id, document.getvalue())
+            st.rerun()
+    if right.button(
+        t("open"),
+        key=f"open-{requisition.id}",
+        type="primary",
+        disabled=needs,
+        help=t("open_needs") if needs else t("open_help"),
+        width="stretch",
+    ):
+        gate.open(requisition.id)
+        st.rerun()
+
+
+def _amend(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str]) -> None:
+    st.caption(t("amend_help"))
+    with st.form(f"amend-{requisition.id}", border=False):
+        reference = st.text_input(t("amend_reference"))
+        more = [c for c in labels if c not in requisition.cameras]
+        chosen = st.multiselect(
+            t("more_cameras"), more, format_func=lambda n: labels[n], placeholder=t("choose"), disabled=not more
+        )
+        a, b = st.columns(2)
+        written_from, written_to = a.text_input(t("from"), placeholder=t("no_more_hours")), b.text_input(t("to"))
+        document = st.file_uploader(t("document"), type=SCANS)
+        if not st.form_submit_button(t("amend")):
+            return
+    interval = parse_interval(written_from, written_to) if written_from or written_to else None
+    if (written_from or written_to) and interval is None:
+        st.error(t("time_unread", example=local(requisition.intervals[0].start)))
+    elif document is None or not reference.strip():
+        st.error(t("amend_needs"))
+    else:
+        gate.amend(
+            requisition.id,
+            reference=reference,
+            document=document.getvalue(),
+            cameras=tuple(chosen),
+            intervals=() if interval is None else (interval,),
+        )
+        st.rerun()
 
 
 def _form(gate: GateClient, labels: dict[str, str]) -> None:
     now = datetime.now(UTC)
+    basis = st.selectbox(t("basis"), BASES, format_func=lambda k: t("basis_" + k), key="draft_basis")
+    if basis != "requisition":
+        st.caption(t("basis_narrow"))
     with st.form("draft", border=False):
         a, b, c = st.columns(3)
         reference = a.text_input(t("reference"))
-        article = b.selectbox(t("article"), ARTICLES)
-        authorisation = c.text_input(t("prosecutor_authorisation"))
-        authority = a.selectbox(t("authority"), AUTHORITIES, format_func=lambda k: t("authority_" + k))
-        authority_name = b.text_input(t("authority_name"))
+        article, authority, authorisation = "", None, ""
+        if basis == "requisition":
+            article = b.selectbox(t("article"), ARTICLES, format_func=lambda k: t("article_" + k))
+            authorisation = c.text_input(t("prosecutor_authorisation"), help=t("prosecutor_authorisation_help"))
+            authority = a.selectbox(t("authority"), AUTHORITIES, format_func=lambda k: t("authority_" + k))
+        authority_name = b.text_input(t("authority_name"), help=t("authority_name_help"))
         inquiry = c.text_input(t("inquiry"))
         offence = a.text_input(t("offence"))
-        purpose = b.text_input(t("purpose"))
-        expiry = c.date_input(t("expiry"), (now + timedelta(days=30)).date())
-        chosen = st.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n])
-        d, e = st.columns(2)
+        purpose = b.text_input(t("purpose"), help=t("purpose_help"))
+        written_received = c.text_input(t("received_at"), local(now), help=t("received_help"))
+        chosen = st.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n], placeholder=t("choose"))
+        d, e, f = st.columns(3)
         written_from = d.text_input(t("from"), local(now - timedelta(hours=1)))
         written_to = e.text_input(t("to"), local(now))
-        document = st.file_uploader(t("document"), type=["pdf", "png", "jpg", "jpeg"])
+        expiry = f.date_input(t("expiry"), (now + timedelta(days=30)).astimezone(zone()).date(), format="DD/MM/YYYY")
+        document = st.file_uploader(t("document"), type=SCANS)
         if not st.form_submit_button(t("save_draft"), type="primary"):
             return
-    begin, finish = parse_local(written_from), parse_local(written_to)
-    if begin is None or finish is None or finish <= begin:
-        st.error(f"{t('from')} < {t('to')} : {local(now)}")
+    interval, received = parse_interval(written_from, written_to), parse_local(written_received)
+    if interval is None or received is None:
+        st.error(t("time_unread", example=local(now)))
         return
     try:
         gate.draft(
+            basis=basis,
             reference=reference,
             article=article,
             prosecutor_authorisation=authorisation,
@@ -95,11 +173,14 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
             offence=offence,
             purpose=purpose,
             cameras=tuple(chosen),
-            intervals=(Interval(begin, finish),),
+            intervals=(interval,),
             expires_at=datetime.combine(expiry, time(23, 59), zone()).astimezone(UTC),
+            received_at=received,
             document=None if document is None else document.getvalue(),
         )
+    except SignedOut:
+        raise
     except GateError as fault:
-        st.error(str(fault))
+        show_fault(fault)
         return
     st.rerun()

@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import os
+import re
+from html import escape
 from typing import NoReturn
 
 import streamlit as st
 
-from dashboards.texts import Language, text
+from dashboards.texts import TEXTS, Language, text
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import Whoami
 
 COOKIE = "passage_session"
+_LAPSED = re.compile(r"no (habilitation|agrément) in force")
+_LAPSES = re.compile(r"the (habilitation|agrément) ends on (\d{4})-(\d\d)-(\d\d)")
 
 
 def gate_url() -> str:
@@ -40,12 +44,40 @@ def require_person(gate: GateClient) -> Whoami:
     try:
         return gate.whoami()
     except SignedOut:
-        st.title(t("title"))
-        st.write(t("sign_in_help"))
-        st.link_button(t("sign_in"), f"{gate_url()}/sign-in?next={_own_url()}", type="primary")
+        sign_in()
     except GateError:
         st.error(t("gate_away"))
+        _stop()
+
+
+def sign_in() -> NoReturn:
+    """Show the way to sign in, and nothing else."""
+    st.title(t("title"))
+    st.write(t("subtitle"))
+    st.write(t("sign_in_help"))
+    address = escape(f"{gate_url()}/sign-in?next={_own_url()}", quote=True)
+    st.html(f'<a class="passage-button" href="{address}">{escape(t("sign_in"))}</a>')
     _stop()
+
+
+def show_fault(fault: GateError) -> None:
+    """Say what was refused, in the page's language; the gate's own words, which name the case, below it."""
+    key = f"fault_{fault.code}"
+    if language() == "en" or key not in TEXTS:
+        st.error(str(fault))
+    else:
+        st.error(f"{t(key)}  \n:small[{t('fault_detail')} : {fault}]")
+
+
+def warning_text(warning: str) -> str:
+    """A warning of the gate's in the page's language."""
+    if language() == "en":
+        return warning
+    if found := _LAPSED.search(warning):
+        return t("warn_lapsed", what=found[1])
+    if found := _LAPSES.search(warning):
+        return t("warn_lapses", what=found[1], day=f"{found[4]}/{found[3]}/{found[2]}")
+    return t("warn_clock") if "clock" in warning else warning
 
 
 def _stop() -> NoReturn:

@@ -1,20 +1,38 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Times as people of the town write and read them; everything else is UTC."""
+"""Times as people of the town write and read them, in the zone that the gate names; everything else is UTC."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from gate.messages import Interval, Whoami
+
+_KEY = "timezone"
+
+
+def use_zone_of(person: Whoami) -> None:
+    """From now on this page gives and reads times in the town's zone, as the gate names it."""
+    st.session_state[_KEY] = person.timezone
 
 
 def zone() -> ZoneInfo:
-    """The town's time zone, in which people give and read times."""
-    return ZoneInfo("Europe/Paris")
+    """The town's time zone; UTC while nobody is signed in."""
+    return ZoneInfo(st.session_state.get(_KEY, "UTC"))
 
 
 def local(at: datetime) -> str:
     """A moment as people of the town read it."""
     return at.astimezone(zone()).strftime("%d/%m/%Y %H:%M:%S")
+
+
+def between(interval: Interval) -> str:
+    """A stretch of time, its day once where it lies in one."""
+    start, end = interval.start.astimezone(zone()), interval.end.astimezone(zone())
+    same = start.date() == end.date()
+    return f"{start:%d/%m/%Y %H:%M:%S} → {end:%H:%M:%S}" if same else f"{local(start)} → {local(end)}"
 
 
 def parse_local(written: str) -> datetime | None:
@@ -24,4 +42,24 @@ def parse_local(written: str) -> datetime | None:
             return datetime.strptime(written.strip(), form).replace(tzinfo=zone()).astimezone(UTC)
         except ValueError:
             continue
+    return None
+
+
+def parse_interval(written_from: str, written_to: str) -> Interval | None:
+    """What two fields name; None when it is none. The second that a person names last counts whole."""
+    start, end = parse_local(written_from), parse_local(written_to)
+    if start is None or end is None or end < start:
+        return None
+    return Interval(start, end + timedelta(seconds=1) if end == start else end)
+
+
+def inside(asked: Interval, allowed: tuple[Interval, ...]) -> Interval | None:
+    """The first part of what is asked for that is allowed; None when no second of it is.
+
+    Fields show whole seconds and a scope may begin and end between two: its first and its last second mean all of it.
+    """
+    for interval in sorted(allowed):
+        end = interval.end if asked.end == interval.end.replace(microsecond=0) else asked.end
+        if asked.start < end and (met := interval.meet(Interval(asked.start, end))) is not None:
+            return met
     return None

@@ -155,6 +155,7 @@ class Acts:
                 **self._decided(permit, request.passage_id),
                 **{d.passage_id: d.verdict for d in request.decisions},
             }
+            decided = {passage: verdict for passage, verdict in decided.items() if verdict != "none"}
             result = traces.trace(gate.store, gate.site, self._recorded(permit), permit, request.passage_id, decided)
             gate.grants.still(permit)
             outcome.note(steps=[s.passage.id for s in result.steps])
@@ -164,8 +165,8 @@ class Acts:
         """Keep a person's word on one candidate."""
         gate = self._gate
         with gate.journal.act("decide", gate.grants.because(live, grant), _spoken(request)):
-            if request.verdict not in ("accepted", "rejected"):
-                raise Invalid("verdict: accepted or rejected")
+            if request.verdict not in ("accepted", "rejected", "none"):
+                raise Invalid("verdict: accepted, rejected, or none to take it back")
             permit = gate.grants.permit(live, grant, "trace")
             for identifier in {request.query, request.passage_id}:
                 search.passage(gate.store, permit, identifier)

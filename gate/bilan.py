@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -67,6 +69,7 @@ def bilan(gate: Gate, year: int, month: int | None = None) -> Bilan:
         for r in rows
     )
     head = gate.journal.head()
+    delays = [x.delay_hours for x in lines if x.delay_hours is not None]
     return Bilan(
         site=gate.site.name,
         year=year,
@@ -76,6 +79,10 @@ def bilan(gate: Gate, year: int, month: int | None = None) -> Bilan:
         by_offence=dict(Counter(x.offence or "(sans objet)" for x in lines).most_common()),
         by_authority=dict(Counter(AUTHORITIES[x.authority or None] or "(sans objet)" for x in lines).most_common()),
         by_basis=dict(Counter(BASES[x.basis] for x in lines).most_common()),
+        by_camera=dict(Counter(_label(gate, c) for r in rows for c in r.cameras).most_common()),
+        requests_by_month=_months(x.month for x in lines),
+        exports_by_month=_months(e.at.astimezone(zone).month for e in exports),
+        delay_median_hours=round(median(delays), 1) if delays else None,
         camera_hours=round(sum(x.camera_hours for x in lines), 2),
         seen_hours=round(seen_s / 3600, 2),
         searches=searches,
@@ -88,46 +95,88 @@ def bilan(gate: Gate, year: int, month: int | None = None) -> Bilan:
     )
 
 
+class _Page(FPDF):  # type: ignore[misc]
+    """The report's paper: words, and bars that are read without a ruler."""
+
+    def words(self, text: str, style: str = "", size: int = 10) -> None:
+        self.set_font("Helvetica", style, size)
+        self.multi_cell(0, 6, plain(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def bars(self, title: str, counts: Mapping[str, float]) -> None:
+        """One bar a line, its name before it and its number after it."""
+        shown = [(name, count) for name, count in counts.items()]
+        if not shown:
+            return
+        if self.will_page_break(8 + 6 * min(len(shown), 20)):
+            self.add_page()
+        self.ln(2)
+        self.words(title, "B", 11)
+        self.set_font("Helvetica", "", 9)
+        most = max(count for _, count in shown) or 1
+        self.set_fill_color(31, 78, 121)
+        for name, count in shown:
+            self.cell(66, 5.5, plain(name[:44]))
+            length = 90 * count / most
+            if count:
+                self.rect(self.get_x(), self.get_y() + 0.8, length, 3.9, style="F")
+            self.set_x(self.get_x() + length + 2)
+            self.cell(0, 5.5, f"{count:g}", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+
 def bilan_pdf(b: Bilan) -> bytes:
     """The report as a PDF in French."""
     title = f"Bilan {b.year}" if not b.month else f"Liste mensuelle : {MONTHS[b.month - 1]} {b.year}"
-    pdf = FPDF()
+    pdf = _Page()
     pdf.set_title(plain(title))
     pdf.set_auto_page_break(True, margin=18)
     pdf.add_page()
-
-    def words(text: str, style: str = "", size: int = 10) -> None:
-        pdf.set_font("Helvetica", style, size)
-        pdf.multi_cell(0, 6, plain(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
-
-    words(f"{title} - {b.site}", "B", 15)
-    words(
-        f"{len(b.lines)} demandes, {b.camera_hours:g} heures de caméra demandées, {b.seen_hours:g} heures visionnées, "
-        f"{b.searches} recherches, {b.exports} remises, {b.refusals} refus."
+    pdf.words(f"{title} - {b.site}", "B", 15)
+    pdf.words("Consultation des images enregistrées de la vidéoprotection. Aucune personne n'est nommée.", size=9)
+    pdf.ln(1)
+    delay = (
+        "" if b.delay_median_hours is None else f", ouvertes en {b.delay_median_hours:g} h (médiane) après réception"
     )
-    words(f"Preuves de destruction : {b.proofs} réussies, {b.proofs_failed} échouées.")
-    for name, counts in (
-        ("Par mois", b.by_month),
-        ("Par infraction", b.by_offence),
-        ("Par autorité", b.by_authority),
-        ("Par fondement", b.by_basis),
-    ):
-        pdf.ln(2)
-        words(name, "B", 11)
-        for key, count in counts.items():
-            words(f"{key} : {count}")
+    pdf.words(f"{_many(len(b.lines), 'demande')}{delay}.")
+    pdf.words(
+        f"{b.camera_hours:g} heures de caméra demandées, {b.seen_hours:g} heures visionnées, "
+        f"{_many(b.searches, 'recherche')}, {_many(b.exports, 'remise')}, {b.refusals} refus."
+    )
+    pdf.words(f"Preuves de destruction : {b.proofs} réussies, {b.proofs_failed} échouées.")
+    if not b.month:
+        pdf.bars("Demandes par mois", dict(zip(MONTHS, b.requests_by_month, strict=True)))
+    pdf.bars("Demandes par infraction", b.by_offence)
+    pdf.bars("Demandes par autorité", b.by_authority)
+    pdf.bars("Demandes par fondement", b.by_basis)
+    pdf.bars("Demandes par caméra", b.by_camera)
+    delays = {f"{n}. {x.offence}": x.delay_hours for n, x in enumerate(b.lines, 1) if x.delay_hours is not None}
+    pdf.bars("Délai de la réception à l'ouverture (heures)", delays)
     if b.lines:
-        pdf.ln(2)
+        pdf.ln(3)
+        pdf.words("Les demandes", "B", 11)
         pdf.set_font("Helvetica", "", 8)
         heads = ["mois", "fondement", "article", "infraction", "caméras", "heures", "délai (h)", "jours", "remises"]
-        with pdf.table(col_widths=(16, 34, 14, 40, 15, 15, 16, 14, 15), line_height=5) as table:
+        with pdf.table(col_widths=(18, 26, 14, 46, 16, 14, 16, 13, 16), line_height=5) as table:
             for cells in [heads, *(_cells(x) for x in b.lines)]:
                 row = table.row()
                 for cell in cells:
                     row.cell(plain(cell))
     pdf.ln(3)
-    words(f"Journal : {b.journal_count} entrées, tête {b.journal_head}", size=8)
+    pdf.words(f"Journal : {b.journal_count} entrées, tête {b.journal_head}", size=8)
     return bytes(pdf.output())
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count > 1 else ''}"
+
+
+def _months(found: Iterable[int]) -> tuple[int, ...]:
+    counts = Counter(found)
+    return tuple(counts[n] for n in range(1, 13))
+
+
+def _label(gate: Gate, camera: str) -> str:
+    """What people call it; its name where the site has it no more."""
+    return next((c.label for c in gate.site.cameras if c.name == camera), camera)
 
 
 def _cells(x: BilanLine) -> list[str]:

@@ -175,14 +175,16 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Passage id asked for."""
     steps: tuple[TraceStep, ...]
     coverage: CoverageStatement
+    rejected: tuple[PassageInfo, ...] = ()
+    """What a person has set aside."""
     notice: str = "Candidats à vérifier, jamais une identification."
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A person's word on one step."""
+    """A person's word on one step; `none` takes an earlier word back."""
 
     passage_id: str
-    verdict: Literal["accepted", "rejected"]
+    verdict: Literal["accepted", "rejected", "none"]
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -329,7 +331,7 @@ class DecisionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     query: str
     passage_id: str
-    verdict: Literal["accepted", "rejected"]
+    verdict: Literal["accepted", "rejected", "none"]
 
 
 class ExhibitClip(msgspec.Struct, frozen=True, kw_only=True):
@@ -450,6 +452,12 @@ class Bilan(msgspec.Struct, frozen=True, kw_only=True):
     by_offence: dict[str, int]
     by_authority: dict[str, int]
     by_basis: dict[str, int]
+    by_camera: dict[str, int] = {}
+    """Requests that name it, by what people call it."""
+    requests_by_month: tuple[int, ...] = ()
+    """Twelve counts, January first; likewise the next."""
+    exports_by_month: tuple[int, ...] = ()
+    delay_median_hours: float | None = None
     camera_hours: float
     seen_hours: float
     searches: int

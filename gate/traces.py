@@ -45,7 +45,13 @@ def trace(
     covered = statement(permit.bounds, recorded, store)
     if around < AROUND[0]:
         covered = _narrowed(covered, permit.bounds, asked, around)
-    return Trace(query=query, steps=tuple(_told(step, rows) for step in steps), coverage=covered)
+    aside = sorted((rows[i].passage.started_at, i) for i, v in decisions.items() if v == "rejected" and i in rows)
+    return Trace(
+        query=query,
+        steps=tuple(_told(step, rows) for step in steps),
+        coverage=covered,
+        rejected=tuple(info(rows[i]) for _, i in aside),
+    )
 
 
 def _candidates(store: StoreReader, bounds: Bounds, asked: PassageRow) -> tuple[dict[str, PassageRow], timedelta]:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -14,9 +17,19 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards.texts import SWATCHES, TEXTS, text
 from gate.client import GateClient
-from gate.messages import ProcessStatus
+from gate.messages import (
+    Authority,
+    Basis,
+    Decision,
+    Interval,
+    JournalLine,
+    OperationsStatus,
+    ProcessStatus,
+    Role,
+    State,
+)
 from reid.passage import COLOURS, VEHICLE_CLASSES
-from tests.gate.town import Town
+from tests.gate.town import START, Town
 
 DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
 
@@ -70,6 +83,13 @@ def test_every_sentence_the_pages_ask_for_exists_in_both_languages() -> None:
     for name in COLOURS:
         assert text("colour_" + name, "fr")
         assert name in SWATCHES
+    for kind, begin in ((Role, "role_"), (Basis, "basis_"), (State, "state_"), (Authority, "authority_")):
+        for name in get_args(kind):
+            assert text(begin + name, "fr")
+    for name in get_args(get_type_hints(JournalLine)["phase"]):
+        assert text("phase_" + name, "fr")
+    for name in ("clip", "passage", "trace"):
+        assert text("chosen_" + name, "fr")
 
 
 def test_unsigned_people_are_sent_to_the_gate_and_see_nothing_else(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,3 +141,142 @@ def test_a_time_nobody_can_read_is_told(town: Town, page: AppTest) -> None:
     app = app.text_input(key="rewind_time").set_value("hier soir").run()
     assert not app.exception
     assert any(e.value.startswith(TEXTS["time"][0]) for e in app.error)
+
+
+def _button(app: AppTest, key: str, **values: object):  # type: ignore[no-untyped-def]
+    label = text(key, "fr", **values)
+    return next(b for b in app.button if b.label == label)
+
+
+def test_a_scope_that_begins_between_two_seconds_is_played_whole(town: Town, page: AppTest) -> None:
+    odd = Interval(START + timedelta(seconds=10, microseconds=400_000), START + timedelta(seconds=40, microseconds=7))
+    town.opened(intervals=(odd,))
+    app = page.run()
+    assert not app.exception and not app.error, [e.value for e in app.error]
+    video = next(h.proto.body for h in app.get("html") if "<video" in h.proto.body)
+    assert odd.start.isoformat().split("+")[0].replace(":", "%3A") in video
+    app = app.text_input(key="rewind_time").set_value("20/03/2026 16:00:00").run()
+    assert any(e.value.startswith(TEXTS["time_outside"][0].split("{")[0]) for e in app.error)
+
+
+def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
+    requisition = town.opened()
+    town.index(requisition)
+    app = page.run()
+    app = _button(app, "join_clip").click().run()
+    app = app.segmented_control(key="tab").set_value("search").run()
+    app = _button(app, "run_search").click().run()
+    app = _button(app, "join_this").click().run()
+    app = app.segmented_control(key="tab").set_value("handover").run()
+    assert not app.exception
+    assert sum(b.label == TEXTS["drop"][0] for b in app.button) == 2
+    app = _button(app, "prepare").click().run()
+    assert TEXTS["purpose_missing"][0] in _said(app)
+    field = next(f for f in app.text_input if f.label == TEXTS["purpose_again"][0])
+    field.set_value("remise à l'enquêteur")
+    app = _button(app, "prepare").click().run()
+    assert not app.exception and not app.error, [e.value for e in app.error]
+    assert text("export_ready", "fr", seconds=27).split("(")[0] in _said(app)
+    ((grant, tickets),) = [(g, t) for g, t in app.session_state["tickets"].items() if t]
+    (asked,) = tickets
+    service = town.http().app.state.service  # type: ignore[attr-defined]
+    held = service.packages._tickets._held[asked]
+    assert held.plan.grant == grant and held.plan.permit.because.directed_by == "Capitaine Durand, commissariat"
+    live = town.gate.sessions.check(_token(app, town))
+    name, pieces = service.packages._tickets.download(live, grant, asked)
+    with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as package:
+        assert package.testzip() is None and name.startswith("piece-")
+        assert any(n.split("/")[1] == "images" for n in package.namelist())
+
+
+def _token(app: AppTest, town: Town) -> str:
+    import dashboards.session
+
+    return dashboards.session.client().token or ""
+
+
+@pytest.mark.parametrize(("basis", "missing"), [("inspection", ("search", "follow", "handover"))])
+def test_a_narrow_basis_shows_only_what_it_allows(
+    town: Town, page: AppTest, basis: str, missing: tuple[str, ...]
+) -> None:
+    town.opened(basis=basis, article="", authority=None)
+    app = page.run()
+    assert not app.exception and not app.error
+    shown = app.segmented_control(key="tab").options
+    assert not set(shown) & {TEXTS[key][0] for key in missing} and TEXTS["rewind"][0] in shown
+
+
+def test_what_was_set_aside_is_shown_and_can_be_taken_back(town: Town, page: AppTest) -> None:
+    requisition = town.opened()
+    found = town.index(requisition)
+    query, other = found[2].id, found[4].id
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("trace", "search"))
+    tech.decide(grant.id, query, Decision(passage_id=other, verdict="rejected"))
+    app = page.run()
+    app.session_state["query"], app.session_state["query_of"] = query, requisition
+    app = app.segmented_control(key="tab").set_value("follow").run()
+    assert not app.exception and TEXTS["set_aside"][0] in _said(app)
+    app = _button(app, "undo").click().run()
+    assert not app.exception and TEXTS["set_aside"][0] not in _said(app)
+    assert tech.trace(grant.id, query).rejected == ()
+
+
+def _alone(monkeypatch: pytest.MonkeyPatch, town: Town, login: str, script: Callable[[], None]) -> AppTest:
+    """One page without the others, as somebody sees it."""
+    held = town.client(login)
+    monkeypatch.setattr("dashboards.session.client", lambda: held)
+    return AppTest.from_function(script, default_timeout=30).run()
+
+
+def test_the_yearly_report_as_a_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.opened()
+
+    def script() -> None:
+        from dashboards import bilan, session
+
+        bilan.page(session.client())
+
+    app = _alone(monkeypatch, town, "audit", script)
+    app = app.selectbox(key="bilan_year").set_value(START.year).run()
+    assert not app.exception
+    assert [m.value for m in app.metric if m.label == TEXTS["requests"][0]] == ["1"]
+    assert "violences en réunion" in app.dataframe[0].value.to_string()
+    assert not any(name in repr(app) for name in ("Durand", "Greffe", "Chef"))
+
+
+def test_the_journal_is_read_in_french(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    requisition = town.opened()
+
+    def script() -> None:
+        from dashboards import journal, session
+
+        journal.page(session.client())
+
+    app = _alone(monkeypatch, town, "audit", script)
+    assert not app.exception
+    assert TEXTS["act_requisition.open"][0] in app.dataframe[0].value.to_string()
+    app = app.selectbox(key="journal_of").set_value(requisition).run()
+    said = app.dataframe[0].value.to_string()
+    assert TEXTS["act_requisition.open"][0] in said and TEXTS["act_sign_in"][0] not in said
+
+
+def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = OperationsStatus(
+        at=START,
+        processes=(ProcessStatus(name="capture", state="running"),),
+        cameras={"mairie": "recording", "gare": "no video", "pont": "strange"},
+    )
+    monkeypatch.setattr(GateClient, "operations", lambda self: status)
+
+    def script() -> None:
+        from dashboards import operations, session
+
+        gate = session.client()
+        operations.page(gate, gate.cameras())
+
+    app = _alone(monkeypatch, town, "audit", script)
+    assert not app.exception
+    cameras, processes = (d.value.to_string() for d in app.dataframe)
+    assert TEXTS["camera_recording"][0] in cameras and "pas d'image" in cameras and "strange" in cameras
+    assert "Mairie" in cameras and "None" not in processes + cameras

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The journal, for the auditor: who did what, when, why, on whose direction."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from dashboards.session import t
+from dashboards.texts import TEXTS
+from dashboards.times import local
+from gate.client import GateClient
+from gate.messages import JournalLine
+
+MOST = 500
+
+
+def page(gate: GateClient) -> None:
+    """Draw the page."""
+    st.header(t("journal"))
+    st.caption(t("journal_help"))
+    register = {r.id: f"{r.reference} · {r.offence or r.purpose}" for r in gate.requisitions()}
+    first, second, third = st.columns([3, 2, 1])
+    requisition = first.selectbox(
+        t("requisition"), ["", *register], format_func=lambda i: register[i] if i else t("all"), key="journal_of"
+    )
+    person = second.text_input(t("person"), help=t("person_help"), key="journal_by")
+    limit = third.selectbox(t("entries"), [100, 250, MOST], key="journal_most")
+    lines = gate.journal(requisition=requisition, person=person.strip(), limit=limit)
+    if not lines:
+        st.info(t("journal_none"))
+        return
+    st.dataframe([_row(line) for line in lines], hide_index=True, height=560)
+    st.caption(t("journal_verify"))
+
+
+def _row(line: JournalLine) -> dict[str, object]:
+    act = "act_" + line.act
+    return {
+        "n°": line.n,
+        t("time"): local(line.at),
+        t("phase"): t("phase_" + line.phase),
+        t("act"): t(act) if act in TEXTS else line.act,
+        t("person"): line.person,
+        t("requisition"): line.requisition,
+        t("purpose"): line.purpose,
+        t("directed_by"): line.directed_by,
+        t("detail"): json.dumps(line.details, ensure_ascii=False)[:400] if line.details else "",
+    }

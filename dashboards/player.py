@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Rewind: a place, a time, and the recorded video as the camera made it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import streamlit as st
+
+from dashboards import handover, pictures
+from dashboards.session import t
+from dashboards.times import between, inside, local, parse_local
+from gate.client import GateClient
+from gate.messages import CameraInfo, GrantInfo, Interval
+
+LENGTHS_S = (5, 10, 20, 30, 60, 120, 300)
+STEPS_S = (-60, -10, 10, 60)
+
+
+def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> None:
+    """Draw the fields and the player."""
+    st.caption(t("rewind_help"))
+    labels = {c.name: c.label for c in cameras}
+    camera_at, moment = st.session_state.pop("rewind_to", (None, None))
+    if camera_at in labels:
+        st.session_state["rewind_camera"] = camera_at
+        st.session_state["rewind_time"] = local(moment)
+    if st.session_state.get("rewind_of") != grant.requisition:
+        # Another requisition has other hours: begin where they begin.
+        st.session_state["rewind_of"] = grant.requisition
+        if camera_at is None:
+            st.session_state["rewind_time"] = local(grant.intervals[0].start)
+    left, middle, right = st.columns([3, 2, 2])
+    camera = left.selectbox(t("camera"), list(labels), format_func=lambda n: labels[n], key="rewind_camera")
+    hours = " ; ".join(between(i) for i in grant.intervals)
+    written = middle.text_input(t("time"), key="rewind_time", help=f"{t('hours')} : {hours}")
+    length = right.select_slider(
+        t("duration"), LENGTHS_S, value=20, format_func=lambda n: t("seconds", n=n), key="rewind_length"
+    )
+    for column, step in zip(st.columns([1, 1, 1, 1, 4]), STEPS_S, strict=False):
+        column.button(f"{step:+d} s", key=f"step{step}", on_click=_step, args=(step,), width="stretch")
+    at = parse_local(written)
+    if at is None:
+        st.error(t("time_unread", example=local(grant.intervals[0].start)))
+        return
+    interval = inside(Interval(at, at + timedelta(seconds=length)), grant.intervals)
+    if interval is None:
+        st.error(t("time_outside", hours=hours))
+        return
+    st.html(pictures.video(gate.video_url(grant.id, camera, interval)))
+    st.caption(f"{labels[camera]} · {between(interval)} · {t('hevc_note')}")
+    save, join, _ = st.columns([2, 2, 3])
+    save.link_button(t("save_video"), gate.video_url(grant.id, camera, interval, download=True), width="stretch")
+    if "export" in grant.acts and join.button(t("join_clip"), key="join-clip", width="stretch"):
+        handover.add_clip(grant.requisition, camera, interval)
+        st.rerun()
+
+
+def _step(seconds: int) -> None:
+    at = parse_local(st.session_state["rewind_time"])
+    if at is not None:
+        st.session_state["rewind_time"] = local(at + timedelta(seconds=seconds))
