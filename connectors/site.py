@@ -31,6 +31,8 @@ METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate":
 
 MOST_INDEX_PROCESSES = METRICS["link"] - METRICS["index"]
 """Live index processes whose metrics have a port of their own."""
+MOST_AUTOMATIC = 4
+"""Index processes of a requisition unless the site says more: each holds a model and takes 300 MB."""
 
 
 class _Frozen(BaseModel):
@@ -145,7 +147,24 @@ class IndexSite(_Frozen):
     fps: Annotated[float, Field(gt=0, le=60)] | None = None
     """Look at no more frames a second than this; None: every frame."""
     threads: Annotated[int, Field(ge=0, le=64)] = 0
-    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Inference threads of each process; 0: two where one process works alone, else one."""
+    processes: Annotated[int, Field(ge=0, le=64)] = 0
+    """Processes that index at once, each with a fixed share of the partitions; 0: one for continuous indexing, and for
+    a requisition's hours one a core, at most `MOST_AUTOMATIC`."""
+
+    @property
+    def live_processes(self) -> int:
+        """How many index continuously."""
+        return self.processes or 1
+
+    @property
+    def order_processes(self) -> int:
+        """How many index the hours of one requisition."""
+        return self.processes or min(os.cpu_count() or 1, MOST_AUTOMATIC)
+
+    def inference_threads(self, processes: int) -> int:
+        """Threads of one of so many processes."""
+        return self.threads or (2 if processes == 1 else 1)
 
 
 class GateSite(_Frozen):

@@ -121,8 +121,11 @@ def _as_message(item: DeadRecord) -> Outgoing:
     return Outgoing(item.partition, item.key, encode(item), tuple(headers(item)))
 
 
-def site_detector(site: Site) -> tuple[Detector, float]:
-    """The detector that a site names, asked for weak findings too, and the score from which findings count."""
+def site_detector(site: Site, processes: int = 1) -> tuple[Detector, float]:
+    """The detector that a site names, for one of so many processes, and the score from which its findings count.
+
+    It is asked for weaker findings too: what is followed already may be carried on by them.
+    """
     confidence = working_confidence(site.index.detector, site.index.confidence)
     settings = DetectorSettings(
         model=site.index.detector,
@@ -130,7 +133,7 @@ def site_detector(site: Site) -> tuple[Detector, float]:
         iou=0.6,
         class_agnostic=True,
         input_hw=site.index.input_px,
-        threads=site.index.threads or 2,
+        threads=site.index.inference_threads(processes),
     )
     return load_detector(settings), confidence
 
@@ -184,7 +187,7 @@ def index(
         return
     if not ensure_topics(broker, site, scope, drain, topics.frames(scope), topics.passages(scope)):
         return
-    found, confidence = detector or site_detector(site)
+    found, confidence = detector or site_detector(site, share.count)
     held = Keys(keys or site_keys(site), drain, sleep)
     looker = Looker(
         detector=found,

@@ -28,6 +28,7 @@ from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder, load_orders_key, read_close, read_order
 from connectors.site import Site, load_site
 from connectors.whole_file import write_whole
+from flows.share import Share
 from infra.process import spawn, stop
 from infra.supervisor import BAD_CONFIGURATION
 
@@ -51,7 +52,7 @@ class Run(Protocol):
 class Launcher(Protocol):
     """How runs are started and ended."""
 
-    def start(self, flow: str, share: int, order_file: Path, log: Path) -> Run:
+    def start(self, flow: str, share: Share, order_file: Path, log: Path) -> Run:
         """Start one."""
 
     def end(self, run: Run) -> None:
@@ -171,8 +172,9 @@ class Jobs:
         self._tell(job, "running")
 
     def _run_names(self) -> list[str]:
-        indexers = [f"index-{n}" for n in range(self.site.index.processes)]
-        return ["replay", *indexers, "link"]
+        count = self.site.index.order_processes
+        # With another number of processes the shares are others too: what one has finished says nothing of them.
+        return ["replay", *(f"index{Share(n, count).suffix}" for n in range(count)), "link"]
 
     def _advance(self, job: Job) -> None:
         now = self._clock()
@@ -206,7 +208,8 @@ class Jobs:
 
     def _start(self, job: Job, name: str) -> Run:
         flow, _, share = name.partition("-")
-        return self._launcher.start(flow, int(share or 0), job.file, self._log(job.order.id, name))
+        place = Share.parse(share.replace("-of-", "/")) if share else Share()
+        return self._launcher.start(flow, place, job.file, self._log(job.order.id, name))
 
     def _log(self, order: str, name: str) -> Path:
         folder = self.site.data / "logs"
@@ -292,11 +295,11 @@ class Processes:
         self._site = site
         self._file = file
 
-    def start(self, flow: str, share: int, order_file: Path, log: Path) -> Run:
+    def start(self, flow: str, share: Share, order_file: Path, log: Path) -> Run:
         """Start one, bound to this process's life."""
         command = [sys.executable, "-m", f"flows.{flow}", "--site", str(self._file), "--order", str(order_file)]
-        if flow == "index" and self._site.index.processes > 1:
-            command += ["--share", f"{share}/{self._site.index.processes}"]
+        if share.count > 1:
+            command += ["--share", str(share)]
         return spawn(command, log=log)
 
     def end(self, run: Run) -> None:

@@ -135,15 +135,15 @@ def services(site: Site, file: Path) -> list[Service]:
     if any(site.mode(camera) == "continuous" for camera in site.cameras):
         found += [
             Service(
-                name="index" if site.index.processes == 1 else f"index-{n}",
+                name="index" if site.index.live_processes == 1 else f"index-{n}",
                 group="flows",
-                command=python("flows.index", "--live", "--share", f"{n}/{site.index.processes}"),
+                command=python("flows.index", "--live", "--share", f"{n}/{site.index.live_processes}"),
                 probe=metrics("index", n),
                 needs=(*broker, "gate"),
                 start_s=300.0,  # models load
                 settings=everything,
             )
-            for n in range(site.index.processes)
+            for n in range(site.index.live_processes)
         ]
         found.append(
             Service(
@@ -219,7 +219,7 @@ def ports_of(site: Site) -> dict[int, str]:
         wanted.append((site.store.port, "store.port"))
     wanted += [(site.gate.port, "gate.port"), (site.dashboard.port, "dashboard.port")]
     offsets = {n: name for name, n in METRICS.items()}
-    offsets |= {METRICS["index"] + n: "index" for n in range(min(site.index.processes, MOST_INDEX_PROCESSES))}
+    offsets |= {METRICS["index"] + n: "index" for n in range(min(site.index.live_processes, MOST_INDEX_PROCESSES))}
     wanted += [
         (site.metrics_port + n, f"metrics_port ({name} shows its metrics on +{n})") for n, name in offsets.items()
     ]

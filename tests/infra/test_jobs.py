@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from connectors.bounds import Interval
 from connectors.errors import BrokerUnavailable
 from connectors.orders import CloseOrder, ReplayOrder, sign_close, sign_order
-from connectors.site import CameraSite, Site
+from connectors.site import CameraSite, IndexSite, Site
+from flows.share import Share
 from infra.jobs import AT_ONCE, DEATHS, Jobs
 
 START = datetime(2026, 5, 4, 10, tzinfo=UTC)
-RUNS = ["replay", "index-0", "link"]
+RUNS = ["replay", "index-0-of-2", "index-1-of-2", "link"]
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Town:
     deleted: list[str] = field(default_factory=list)
     broker_down: bool = False
 
-    def start(self, flow: str, share: int, order_file: Path, log: Path) -> Run:
-        name = f"{flow}-{share}" if flow == "index" else flow
+    def start(self, flow: str, share: Share, order_file: Path, log: Path) -> Run:
+        name = f"{flow}{share.suffix}"
         self.started.append((order_file.stem, name))
         self.runs[order_file.stem, name] = Run()
         return self.runs[order_file.stem, name]
@@ -89,7 +90,7 @@ class Town:
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
     camera = CameraSite(name="c1", label="c1", url="x.mp4", start_utc=START, masks_dwellings=True)
-    town = Town(Site(name="t", data=tmp_path, camera=[camera]))
+    town = Town(Site(name="t", data=tmp_path, camera=[camera], index={"processes": 2}))
     public = tmp_path / "keys" / "public"
     public.mkdir(parents=True)
     town.orders.mkdir()
@@ -117,7 +118,7 @@ def test_an_order_runs_replay_index_and_link_until_all_have_finished(town: Town)
         jobs.tick()
     assert town.progress("o1")["state"] == "done"
     jobs.tick()
-    assert len(town.started) == 3 and not jobs.working
+    assert len(town.started) == 4 and not jobs.working
 
 
 def test_a_finished_order_is_not_run_again_by_the_next_jobs(town: Town) -> None:
@@ -140,20 +141,32 @@ def test_after_a_crash_only_what_had_not_finished_is_run_again(town: Town) -> No
     jobs.tick()
     town.started.clear()
     town.jobs().tick()
-    assert town.started == [("o1", "index-0"), ("o1", "link")]
+    assert town.started == [("o1", "index-0-of-2"), ("o1", "index-1-of-2"), ("o1", "link")]
+
+
+def test_with_another_number_of_processes_no_camera_counts_as_indexed(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.runs["o1", "index-0-of-2"].status = 0
+    jobs.tick()
+    town.started.clear()
+    town.site = town.site.model_copy(update={"index": IndexSite(processes=1)})
+    town.jobs().tick()
+    assert ("o1", "index") in town.started
 
 
 def test_a_run_that_dies_is_started_again_after_a_pause(town: Town) -> None:
     town.order("o1")
     jobs = town.jobs()
     jobs.tick()
-    town.runs["o1", "index-0"].status = -9
+    town.runs["o1", "index-0-of-2"].status = -9
     jobs.tick()
     jobs.tick()
-    assert len(town.started) == 3
+    assert len(town.started) == 4
     town.seconds += 2
     jobs.tick()
-    assert town.started[3:] == [("o1", "index-0")]
+    assert town.started[4:] == [("o1", "index-0-of-2")]
 
 
 def test_a_run_that_keeps_dying_fails_its_order_and_no_other(town: Town) -> None:
@@ -221,10 +234,10 @@ def test_an_expired_order_is_not_run_and_a_running_one_ends(town: Town) -> None:
     jobs.tick()
     town.now += timedelta(days=2)
     jobs.tick()
-    assert len(town.ended) == 3 and town.progress("o1")["state"] == "failed"
+    assert len(town.ended) == 4 and town.progress("o1")["state"] == "failed"
     town.order("o2", scope="R2")
     jobs.tick()
-    assert len(town.started) == 3 and town.progress("o2")["state"] == "failed"
+    assert len(town.started) == 4 and town.progress("o2")["state"] == "failed"
 
 
 def test_a_closure_ends_the_runs_and_removes_topics_and_positions_of_its_scope_alone(town: Town) -> None:
@@ -236,12 +249,12 @@ def test_a_closure_ends_the_runs_and_removes_topics_and_positions_of_its_scope_a
     jobs.tick()
     town.close("o1")
     jobs.tick()
-    assert len(town.ended) == 3 and not jobs.working
+    assert len(town.ended) == 4 and not jobs.working
     assert town.deleted == ["frames.replay.R1", "passages.R1", "dead.R1"]
     assert {f.name for f in recovery.iterdir()} == {"index-R10", "index", "link"}
     assert (town.orders / "o1.closed").exists()
     jobs.tick()
-    assert len(town.deleted) == 3 and len(town.started) == 3
+    assert len(town.deleted) == 3 and len(town.started) == 4
 
 
 def test_a_closure_waits_for_the_broker(town: Town) -> None:
