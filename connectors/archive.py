@@ -19,8 +19,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from connectors.archive_segment import Row, SegmentWriter, read_record, read_rows
+from connectors.archive_segment import (
+    Row,
+    SegmentWriter,
+    is_gop,
+    microseconds,
+    moment,
+    read_record,
+    read_rows,
+    read_table,
+    steps_us,
+)
 from connectors.archive_views import VIEWS, ArchiveViews
 from connectors.bounds import Interval
 from connectors.errors import ArchiveError, ArchiveFull
@@ -173,16 +184,24 @@ class ArchiveReader:
 
     def recorded(self, camera: str, interval: Interval) -> list[Interval]:
         """The stretches of the interval for which there is video, without overlap, by time."""
-        stretches: list[Interval] = []
-        for _, row in self.entries(camera, interval):
-            start, end = max(row.first_at, interval.start), min(row.last_at + row.step, interval.end)
-            if end <= start:
-                continue
-            if stretches and start - stretches[-1].end <= max(JOINED_WITHIN, 2 * row.step):
-                stretches[-1] = Interval(stretches[-1].start, max(end, stretches[-1].end))
-            else:
-                stretches.append(Interval(start, end))
-        return stretches
+        tables = [read_table(s) for s in self._segments(camera, interval) if not s.stem.endswith("-gaps")]
+        if not tables:
+            return []
+        table = np.concatenate(tables)
+        table = table[is_gop(table)]
+        low, high = microseconds(interval.start), microseconds(interval.end)
+        step = steps_us(table)
+        start, end = np.maximum(table["first_us"], low), np.minimum(table["last_us"] + step, high)
+        inside = np.flatnonzero(end > start)
+        if not len(inside):
+            return []
+        order = inside[np.lexsort((end[inside], start[inside]))]
+        start, end, step = start[order], np.maximum.accumulate(end[order]), step[order]
+        apart = start[1:] - end[:-1] > np.maximum(JOINED_WITHIN // timedelta(microseconds=1), 2 * step[1:])
+        breaks = np.flatnonzero(apart)
+        begins = np.concatenate([[0], breaks + 1])
+        ends = np.concatenate([breaks, [len(start) - 1]])
+        return [Interval(moment(int(start[a])), moment(int(end[b]))) for a, b in zip(begins, ends, strict=True)]
 
     def size_bytes(self, camera: str) -> int:
         """Bytes that a camera's video takes."""

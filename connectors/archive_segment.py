@@ -18,7 +18,10 @@ import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from connectors.errors import ArchiveCorrupt, ArchiveError, ArchiveFull, RecordError
 from connectors.gop import Gap, Gop
@@ -28,8 +31,19 @@ from connectors.whole_file import sync_folder
 MAGIC = b"PSGSEG1\n"
 _FRAME = struct.Struct("<II")
 _ROW = struct.Struct("<QIBxxxIqqq16s")
+_TABLE = np.dtype(
+    {
+        "names": ["offset", "length", "kind", "frames", "first_us", "last_us", "sequence", "identity"],
+        "formats": ["<u8", "<u4", "u1", "<u4", "<i8", "<i8", "<i8", "V16"],
+        "offsets": [0, 8, 12, 16, 20, 28, 36, 44],
+        "itemsize": _ROW.size,
+    }
+)
+"""The same row as numpy reads it, for an hour's thousands of rows at once."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KIND_GOP, _KIND_GAP = 1, 2
+_ONE_FRAME = timedelta(milliseconds=40)
+"""How long a GOP of one frame lasts."""
 LARGEST_FRAME = 256 * 2**20
 
 
@@ -63,7 +77,7 @@ class Row(NamedTuple):
         """Time between frames, about; a GOP lasts that much longer than its last frame's time."""
         if not self.is_gop:
             return timedelta(0)
-        return (self.last_at - self.first_at) / (self.frames - 1) if self.frames > 1 else timedelta(milliseconds=40)
+        return (self.last_at - self.first_at) / (self.frames - 1) if self.frames > 1 else _ONE_FRAME
 
     @property
     def key(self) -> tuple[int, bytes]:
@@ -75,45 +89,87 @@ def row_of(record: Gop | Gap, offset: int, length: int) -> Row:
     """The index row of a record at an offset."""
     if isinstance(record, Gop):
         return Row(
-            offset, length, True, record.frames, _us(record.first_at), _us(record.last_at), record.sequence,
+            offset,
+            length,
+            True,
+            record.frames,
+            microseconds(record.first_at),
+            microseconds(record.last_at),
+            record.sequence,
             record.sha256[:16].ljust(16, b"\0"),
-        )  # fmt: skip
+        )
     reason = zlib.crc32(record.reason.encode()).to_bytes(4, "little")
-    identity = (reason + _us(record.ended_at).to_bytes(8, "little", signed=True)).ljust(16, b"\0")
-    return Row(offset, length, False, 0, _us(record.started_at), _us(record.ended_at), record.sequence, identity)
+    identity = (reason + microseconds(record.ended_at).to_bytes(8, "little", signed=True)).ljust(16, b"\0")
+    return Row(
+        offset,
+        length,
+        False,
+        0,
+        microseconds(record.started_at),
+        microseconds(record.ended_at),
+        record.sequence,
+        identity,
+    )
 
 
-def _us(at: datetime) -> int:
+def microseconds(at: datetime) -> int:
+    """Since 1970."""
     return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(us: int) -> datetime:
+    """The time that many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=us)
 
 
 def read_rows(segment: Path) -> list[Row]:
     """The rows of a segment: from its index as far as that fits, the rest from the segment itself."""
+    return [
+        Row(offset, length, kind == _KIND_GOP, frames, first, last, sequence, identity)
+        for offset, length, kind, frames, first, last, sequence, identity in read_table(segment).tolist()
+    ]
+
+
+def read_table(segment: Path) -> NDArray[Any]:
+    """The same as one structured array: `offset length kind frames first_us last_us sequence identity`."""
     try:
         size = segment.stat().st_size
     except FileNotFoundError:
-        return []
-    rows = _indexed(segment.with_suffix(".idx"), size)
-    start = rows[-1].offset + _FRAME.size + rows[-1].length if rows else len(MAGIC)
+        return np.empty(0, _TABLE)
+    table = _indexed(segment.with_suffix(".idx"), size)
+    start = int(table[-1]["offset"]) + _FRAME.size + int(table[-1]["length"]) if len(table) else len(MAGIC)
     if start < size:
-        rows.extend(scan(segment, start))
-    return rows
+        rest = b"".join(_pack(row) for row in scan(segment, start))
+        table = np.concatenate([table, np.frombuffer(rest, _TABLE)])
+    return table
 
 
-def _indexed(index: Path, size: int) -> list[Row]:
+def is_gop(table: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows of a table are groups of pictures, not gaps."""
+    return np.asarray(table["kind"] == _KIND_GOP)
+
+
+def steps_us(table: NDArray[Any]) -> NDArray[np.int64]:
+    """`Row.step` of every GOP of a table, microseconds."""
+    frames = table["frames"].astype(np.int64)
+    between = (table["last_us"] - table["first_us"]) / np.maximum(frames - 1, 1)
+    return np.where(frames > 1, np.rint(between), _ONE_FRAME // timedelta(microseconds=1)).astype(np.int64)
+
+
+def _indexed(index: Path, size: int) -> NDArray[Any]:
     try:
         raw = index.read_bytes()
     except FileNotFoundError:
-        return []
-    rows: list[Row] = []
-    at = len(MAGIC)
-    for fields in _ROW.iter_unpack(raw[: len(raw) - len(raw) % _ROW.size]):
-        offset, length, kind, frames, first, last, sequence, identity = fields
-        if offset != at or kind not in (_KIND_GOP, _KIND_GAP) or offset + _FRAME.size + length > size:
-            break  # the index is ahead of the segment or foreign: what follows is read from the segment
-        rows.append(Row(offset, length, kind == _KIND_GOP, frames, first, last, sequence, identity))
-        at = offset + _FRAME.size + length
-    return rows
+        return np.empty(0, _TABLE)
+    table = np.frombuffer(raw[: len(raw) - len(raw) % _ROW.size], _TABLE)
+    if not len(table):
+        return table
+    ends = table["offset"] + _FRAME.size + table["length"]
+    begins = np.concatenate([np.array([len(MAGIC)], ends.dtype), ends[:-1]])
+    known = (table["kind"] == _KIND_GOP) | (table["kind"] == _KIND_GAP)
+    right = (table["offset"] == begins) & known & (ends <= size)
+    # The index is ahead of the segment or foreign: what follows the first such row is read from the segment.
+    return table if right.all() else table[: int(np.argmin(right))]
 
 
 def scan(segment: Path, start: int) -> Iterator[Row]:

@@ -102,6 +102,14 @@ class Credential:
     starts_at: datetime
     ends_at: datetime
 
+    @classmethod
+    def held(
+        cls, kind: str, reference: str, starts_at: datetime, ends_at: datetime, withdrawn_at: datetime | None
+    ) -> Credential:
+        """As registered: withdrawn, it ends no later than that."""
+        end = ends_at if withdrawn_at is None else min(ends_at, withdrawn_at)
+        return cls("agrement" if kind == "agrement" else "habilitation", reference, starts_at, end)
+
     def in_force(self, now: datetime) -> bool:
         """Whether it holds at this moment."""
         return self.starts_at <= now < self.ends_at

@@ -8,7 +8,7 @@ It holds people, sessions, requisitions, grants and decisions; never a picture, 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,8 +22,11 @@ from sqlalchemy import (
     ForeignKey,
     Integer,
     LargeBinary,
+    Row,
+    Select,
     String,
     Text,
+    Update,
     create_engine,
     event,
 )
@@ -245,8 +248,11 @@ class Database:
         path.touch(mode=0o600, exist_ok=True)
         self.path = path
         self.engine: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0})
-        event.listen(self.engine, "connect", _prepare)
-        event.listen(self.engine, "begin", _begin)
+        self._passing: Engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30.0})
+        for engine in (self.engine, self._passing):
+            event.listen(engine, "connect", _prepare)
+            event.listen(engine, "begin", _begin)
+        event.listen(self._passing, "connect", _wait_for_no_disk)
         Table.metadata.create_all(self.engine)
         self._make = sessionmaker(self.engine, expire_on_commit=False)
 
@@ -255,6 +261,20 @@ class Database:
         """A session for looking; nothing it changes is kept."""
         with self._make() as session:
             yield session
+
+    def rows(self, statement: Select[Any], **values: Any) -> Sequence[Row[Any]]:
+        """All rows of one statement, which sees one state of the database."""
+        with self.engine.connect() as connection:
+            return connection.execute(statement, values).all()
+
+    def write_passing(self, statement: Update, **values: Any) -> None:
+        """One statement that may be lost with the machine's power: it is committed, and the disk is not waited for.
+
+        Whatever commits next takes it along. Only for what may fall back to what it was before, never the other way.
+        """
+        with self._passing.connect() as connection:
+            connection.execute(statement, values, execution_options={"passage_write": True})
+            connection.commit()
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -270,7 +290,7 @@ class Database:
 
     def vacuum(self) -> None:
         """Rewrite the file without its free pages, and empty the write-ahead log."""
-        self.engine.dispose()
+        self.close()
         connection = sqlite3.connect(self.path, timeout=30.0, isolation_level=None)
         try:
             connection.execute("PRAGMA secure_delete=ON")
@@ -282,6 +302,7 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        self._passing.dispose()
 
 
 def _prepare(connection: Any, _record: Any) -> None:
@@ -291,6 +312,10 @@ def _prepare(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _wait_for_no_disk(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _begin(connection: Any) -> None:

@@ -10,17 +10,17 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from msgspec import structs
-from sqlalchemy.orm import Session
 
 from connectors.bounds import Bounds, Interval
 from gate.access import Grant, authorise
 from gate.database import Database, GrantRow
-from gate.errors import GrantUnknown, Invalid, NotFound
+from gate.errors import GrantUnknown, Invalid
 from gate.journal import Because
 from gate.messages import Act, GrantInfo, GrantRequest
 from gate.people import person_of
-from gate.requisitions import basis_of, read, written
+from gate.requisitions import basis_of, written
 from gate.sessions import Live, Sessions, session_id
+from gate.standing import GrantNow, grant_now
 
 KINDS: frozenset[Act] = frozenset({"rewind", "search", "picture", "video", "trace", "export"})
 
@@ -97,20 +97,10 @@ class Grants:
 
     def because(self, live: Live, opaque: str) -> Because:
         """Who and why, for the journal, even where the act will be refused."""
-        with self._database.read() as s:
-            row = s.get(GrantRow, session_id(opaque))
-            if row is None or row.session != live.id or row.person != live.person.id:
-                return Because(live.person.name, live.person.id, live.id[:12])
-            basis = basis_of(s, row.requisition)
-            return Because(
-                live.person.name,
-                live.person.id,
-                live.id[:12],
-                row.requisition,
-                basis.reference,
-                basis.purpose,
-                row.directed_by,
-            )
+        row = grant_now(self._database, session_id(opaque))
+        if row is None or row.session != live.id or row.person.id != live.person.id:
+            return Because(live.person.name, live.person.id, live.id[:12])
+        return _because(row)
 
     def permit(
         self,
@@ -149,42 +139,35 @@ class Grants:
     def _permit(
         self, identifier: str, session: str, act: Act, cameras: frozenset[str], interval: Interval | None
     ) -> Permit:
-        with self._database.read() as s:
-            row = _held(s, identifier, session)
-            grant = self._grant(s, row)
-            bounds = grant.bounds(act, cameras, interval, self._not_before())
-            because = Because(
-                grant.person.name,
-                grant.person.id,
-                session[:12],
-                grant.basis.id,
-                grant.basis.reference,
-                grant.purpose,
-                row.directed_by,
-            )
-        return Permit(identifier, session, act, grant, bounds, cameras, interval, because)
-
-    def _grant(self, s: Session, row: GrantRow) -> Grant:
-        basis = basis_of(s, row.requisition)
-        return authorise(
-            person_of(s, row.person),
-            basis,
-            basis.purpose,
-            acts=frozenset(cast("list[Act]", row.acts)),
-            cameras=frozenset(row.cameras),
-            intervals=read(row.intervals),
+        row = _held(grant_now(self._database, identifier), session)
+        grant = authorise(
+            row.person,
+            row.basis,
+            row.basis.purpose,
+            acts=row.acts,
+            cameras=row.cameras,
+            intervals=row.intervals,
             now=self._clock(),
         )
+        bounds = grant.bounds(act, cameras, interval, self._not_before())
+        return Permit(identifier, session, act, grant, bounds, cameras, interval, _because(row))
 
 
-def _held(s: Session, identifier: str, session: str) -> GrantRow:
-    row = s.get(GrantRow, identifier)
+def _held(row: GrantNow | None, session: str) -> GrantNow:
     if row is None or row.session != session:
         raise GrantUnknown("no such grant in this session: ask for one under an open requisition")
     if row.withdrawn_at is not None:
-        try:
-            reference = basis_of(s, row.requisition).reference
-        except NotFound:
-            reference = "its requisition"
-        raise GrantUnknown(f"this grant ended when {reference} was closed")
+        raise GrantUnknown(f"this grant ended when {row.basis.reference} was closed")
     return row
+
+
+def _because(row: GrantNow) -> Because:
+    return Because(
+        row.person.name,
+        row.person.id,
+        row.session[:12],
+        row.basis.id,
+        row.basis.reference,
+        row.basis.purpose,
+        row.directed_by,
+    )

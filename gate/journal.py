@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from gate.errors import GateError, JournalUnwritable, Refused, SignInRefused
 Phase = Literal["intent", "outcome", "refusal", "event"]
 START = "0" * 64
 """What the first entry of the first volume follows."""
+_VOLUME = re.compile(r"[0-9]{4}\.jsonl")
 SIGN_EVERY = 100
 """Entries between two signed heads, at most."""
 
@@ -206,14 +208,14 @@ class Journal:
 
     def _head(self) -> tuple[str, Head]:
         """Name of the newest volume and the head; re-read only when another process has written."""
-        volumes = self.volumes()
-        if not volumes:
+        newest = max((n for n in os.listdir(self.folder) if _VOLUME.fullmatch(n)), default="")
+        if not newest:
             self._known = None
             return "", Head(0, START)
-        path = volumes[-1]
-        size = path.stat().st_size
-        if self._known is not None and self._known[:2] == (path.name, size):
-            return path.name, self._known[2]
+        path = self.folder / newest
+        if self._known is not None and self._known[:2] == (newest, os.stat(path).st_size):
+            return newest, self._known[2]
+        volumes = self.volumes()
         line = last_line(path)
         if line is None:
             return path.name, Head(0, START) if len(volumes) == 1 else self._head_of(volumes[-2])

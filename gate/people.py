@@ -256,13 +256,7 @@ def person_of(s: Session, person_id: str) -> Person:
         roles=frozenset(cast("list[Role]", row.roles)),
         municipal=row.municipal,
         credentials=tuple(
-            Credential(
-                kind="agrement" if c.kind == "agrement" else "habilitation",
-                reference=c.reference,
-                starts_at=c.starts_at,
-                ends_at=c.ends_at if c.withdrawn_at is None else min(c.ends_at, c.withdrawn_at),
-            )
-            for c in credentials
+            Credential.held(c.kind, c.reference, c.starts_at, c.ends_at, c.withdrawn_at) for c in credentials
         ),
         left=row.left_at is not None,
     )

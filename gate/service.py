@@ -81,7 +81,7 @@ class Service:
         self.office = Office(gate, evidence, begin=begin, on_closure=self.acts.clips.forget)
         self._component_token = made_once(gate.site.secrets_dir / "indexer" / "gate-token")
         ports = (gate.site.gate.port, gate.site.dashboard.port)
-        self._hosts = {f"{host}:{gate.site.gate.port}" for host in ("127.0.0.1", "localhost")} | {"testserver"}
+        self._hosts = {f"{host}:{gate.site.gate.port}" for host in ("127.0.0.1", "localhost")}
         self.origins = {f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports}
 
     def routes(self) -> list[Route]:

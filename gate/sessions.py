@@ -10,18 +10,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, select, update
 
 from gate.access import Person
 from gate.database import Database, PersonRow, SessionRow
 from gate.errors import SignedOut
-from gate.people import person_of
+from gate.standing import SessionNow, session_now
 
 LONGEST = timedelta(hours=12)
 """No session outlives a day's work, however busy."""
 TOUCH_EVERY = timedelta(seconds=5)
 """Activity is written no more often than this."""
+
+_TOUCH = (
+    update(SessionRow)
+    .where(SessionRow.id == bindparam("session"), SessionRow.seen_at < bindparam("now"))
+    .values(seen_at=bindparam("now"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +66,11 @@ class Sessions:
     def check_id(self, identifier: str, *, active: bool = True) -> Live:
         """The same for a session whose id is already known, as in the middle of a long read."""
         now = self._clock()
-        with self._database.read() as s:
-            row = self._in_force(s, identifier, now)
-            live = Live(row.id, person_of(s, row.person), row.ends_at)
-            touch = active and now - row.seen_at >= TOUCH_EVERY
-        if touch:
-            with self._database.write() as s:
-                s.execute(
-                    update(SessionRow).where(SessionRow.id == identifier, SessionRow.seen_at < now).values(seen_at=now)
-                )
-        return live
+        row = self._in_force(identifier, now)
+        if active and now - row.seen_at >= TOUCH_EVERY:
+            # Lost with the machine's power, it would lock the session the earlier.
+            self._database.write_passing(_TOUCH, session=identifier, now=now)
+        return Live(identifier, row.person, row.ends_at)
 
     def end(self, identifier: str) -> None:
         """End a session now; ending it twice changes nothing."""
@@ -94,16 +94,15 @@ class Sessions:
                 if role in person.roles and person.left_at is None and person.id != apart_from
             )
 
-    def _in_force(self, s: Session, identifier: str, now: datetime) -> SessionRow:
-        row = s.get(SessionRow, identifier)
+    def _in_force(self, identifier: str, now: datetime) -> SessionNow:
+        row = session_now(self._database, identifier)
         if row is None or row.ended_at is not None:
             raise SignedOut("this session has ended: sign in again")
         if now >= row.ends_at or now < row.started_at - timedelta(minutes=5):
             raise SignedOut("this session is over: sign in again")
         if now - row.seen_at >= self._idle:
             raise SignedOut("locked after a while without activity: sign in again")
-        person = s.get(PersonRow, row.person)
-        if person is None or person.left_at is not None:
+        if row.person.left:
             raise SignedOut("this account is closed")
         return row
 

@@ -144,7 +144,7 @@ def test_an_amendment_secures_what_it_adds(town: Town) -> None:
 
 def keys(town: Town, token: str | None = None) -> GateKeys:
     held = token or (town.folder / "secrets" / "indexer" / "gate-token").read_text()
-    return GateKeys("http://testserver", held, client=town.http())
+    return GateKeys(town.url, held, client=town.http())
 
 
 def test_the_indexer_gets_the_keys_of_open_requisitions_only(town: Town) -> None:

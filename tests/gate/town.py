@@ -110,7 +110,12 @@ class Town:
     """A site with three cameras, one minute of recording each, and everybody who works there."""
 
     def __init__(
-        self, folder: Path, *, cameras: Sequence[str] = ("mairie", "gare", "pont"), now: datetime | None = None
+        self,
+        folder: Path,
+        *,
+        cameras: Sequence[str] = ("mairie", "gare", "pont"),
+        now: datetime | None = None,
+        port: int = 18600,
     ) -> None:
         self.folder = folder
         self.clock = Clock(now or START + timedelta(hours=1))
@@ -119,6 +124,7 @@ class Town:
             {
                 "name": "Essai",
                 "data": folder,
+                "gate": {"port": port},
                 "camera": [
                     {
                         "name": name,
@@ -271,14 +277,19 @@ class Town:
 
     # Clients
 
+    @property
+    def url(self) -> str:
+        """The only name under which the gate answers."""
+        return f"http://127.0.0.1:{self.site.gate.port}"
+
     def http(self, gate: Gate | None = None) -> TestClient:
         """A fresh browser or program at the service."""
         if gate is not None or not hasattr(self, "_app"):
             app = make_app(gate or self.gate)
             if gate is not None:
-                return TestClient(app)
+                return TestClient(app, base_url=self.url)
             self._app = app
-        return TestClient(self._app)
+        return TestClient(self._app, base_url=self.url)
 
     def client(self, login: str) -> GateClient:
         """A signed-in client; the clock is turned so that every sign-in has a code of its own."""
