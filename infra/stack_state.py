@@ -169,9 +169,10 @@ def read_state(site: Site) -> StackState | None:
 
 
 def born_at(pid: int) -> float | None:
-    """When a process was made; None when it is gone."""
+    """When a process was made; None when it is gone, or has ended and its parent (who may be asking) not yet looked."""
     try:
-        return float(psutil.Process(pid).create_time())
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.Error:
         return None
 

@@ -177,7 +177,7 @@ def _describe(
         if moving >= MOVING_SHARE / 2:
             crop = frame[int(box[1]) : int(np.ceil(box[3])), int(box[0]) : int(np.ceil(box[2]))]
             worth = quality(crop, box, score, width, height, [b for i, b in enumerate(boxes) if i != row])
-            shares = body_colours(crop, gains)
+            shares = body_colours(frame, box, gains)
             colours = b"" if shares is None else pack(shares)
             features = b"" if detections.features is None else pack(detections.features[row])
         findings.append(

@@ -1,103 +1,163 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Runs a rendered town through the real stack (Kafka, Bytewax, ClickHouse engine, gate) and reads it all back."""
+"""Runs a rendered town through the real stack (Kafka, Bytewax, ClickHouse engine, gate) and reads it all back.
+
+The way of every day: cameras are recorded, a requisition is opened at the gate, its cameras and hours are replayed,
+indexed and linked, and the end of that is told by the flows themselves.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from connectors.archive import ArchiveReader
 from connectors.bounds import Bounds, Interval
 from connectors.clickhouse import open_reader
-from connectors.errors import StoreUnavailable
 from connectors.site import Site, load_site
 from connectors.store import PassageQuery
-from infra.errors import StackError
+from infra import stack
+from infra.demo_people import make_administrator, make_people, open_requisition
+from infra.errors import NotRunning, StackError
+from infra.ports import free_port
 from infra.rehearsal import town_site
 from infra.rehearsal.score.found import Found
-from infra.stack import down, up_detached
-from reid.passage import LIVE, Coverage, Passage, Track
+from reid.passage import Coverage, Passage, Track
 
 T = TypeVar("T", Passage, Track, Coverage)
 
-Tell = Callable[[float, float], None]
-"""Called with the camera-seconds indexed and those there are."""
+Tell = Callable[[str, float, float], None]
+"""Called with what is being done, and the camera-seconds done and asked for."""
 STALLED_S = 300.0
-SETTLED_S = 6.0
+RECORDED_SHARE = 0.98
+"""So much of the video must be found in the archive; GOPs end a little before the next one begins."""
+_PORTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Town:
+    """The town as its site plays it."""
+
+    folder: Path
+    start: datetime
+    spelt: dict[str, str]
+    """Camera in the site → in the town."""
+    starts: dict[str, datetime]
+    """Camera in the town → what its clock says at its first frame."""
+    seconds: float
+    asked: float
+    """Camera-seconds of video there are."""
+
+    @property
+    def interval(self) -> Interval:
+        """From the first to the last picture of any camera."""
+        first = min(self.starts.values()).replace(microsecond=0)
+        last = max(self.starts.values()) + timedelta(seconds=self.seconds)
+        return Interval(first, last.replace(microsecond=0) + timedelta(seconds=1))
 
 
 def run(town: Path, work: Path, *, detector: str, tell: Tell) -> Found:
-    """Record and index every camera of the town in continuous mode; what the store then holds.
+    """Record every camera of the town, index it all for one requisition; what the store then holds.
 
-    `work` is emptied first. Raises StackError when indexing stands still for five minutes.
+    `work` is emptied first. Raises StackError when something stands still for five minutes, or indexing fails.
     """
-    about = town_site.described(town)
-    shutil.rmtree(work, ignore_errors=True)
+    played = _played(town)
+    if work.exists():
+        _end(work / "site.toml")
+        shutil.rmtree(work)
     work.mkdir(parents=True)
-    start = (datetime.now(UTC) - timedelta(seconds=float(about["seconds"]) + 3600)).replace(microsecond=0)
-    names = [c["name"] for c in about["cameras"]]
     file = work / "site.toml"
-    text = town_site.site_toml(town, start, (work / "data").resolve(), continuous=names, detector=detector)
+    data = (work / "data").resolve()
+    text = town_site.site_toml(town, played.start, data, ports_from=free_port(_PORTS), detector=detector)
     file.write_text(text, encoding="utf-8")
     site = load_site(file)
+    administrator = make_administrator(site)
     began = time.monotonic()
-    up_detached(file, lambda _: None)
+    tell("starting broker, store, gate and flows", 0.0, played.asked)
+    stack.up_detached(file, lambda _: None)
     try:
-        seconds = float(about["seconds"])
-        outages = sum(o["to_s"] - o["from_s"] for c in about["cameras"] for o in c["outages"])
-        _wait(site, start, seconds, len(names) * seconds - outages, tell)
+        _wait(lambda: _recorded(site, played), RECORDED_SHARE * played.asked, played.asked, "recording", site, tell)
+        gate = f"http://127.0.0.1:{site.gate.port}"
+        people = make_people(gate, administrator, datetime.now(UTC))
+        opened = open_requisition(gate, people["registrar"], sorted(played.spelt), played.interval, datetime.now(UTC))
+        technician = people["technician"].sign_in(gate)
+
+        def indexed() -> float:
+            progress = technician.progress(opened.id)
+            if progress.state == "failed":
+                raise StackError(f"indexing failed: {progress.message} (logs are in {site.data / 'logs'})")
+            return played.asked if progress.state == "done" else min(progress.seconds_done, played.asked - 1.0)
+
+        _wait(indexed, played.asked, played.asked, "indexing", site, tell)
         taken = time.monotonic() - began
-        return _read(site, town, start, seconds, names, taken)
+        return _read(site, played, opened.id, taken)
     finally:
-        down(site)
+        stack.down(site)
 
 
-def _bounds(site: Site, start: datetime, seconds: float) -> Bounds:
-    margin = timedelta(minutes=5)
-    whole = Interval(start - margin, start + timedelta(seconds=seconds) + margin)
-    return Bounds(LIVE, frozenset(c.name for c in site.cameras), (whole,), whole.start)
+def _played(town: Path) -> _Town:
+    about = town_site.described(town)
+    seconds = float(about["seconds"])
+    # Within one hour of the clock few data keys are needed; an hour or more ago nothing is still being written.
+    start = (datetime.now(UTC) - timedelta(seconds=seconds + 3600)).replace(minute=5, second=0, microsecond=0)
+    cameras: list[dict[str, Any]] = about["cameras"]
+    outages = sum(o["to_s"] - o["from_s"] for c in cameras for o in c["outages"])
+    return _Town(
+        folder=town,
+        start=start,
+        spelt={town_site.site_name(c["name"]): c["name"] for c in cameras},
+        starts=town_site.camera_starts(town, start),
+        seconds=seconds,
+        asked=len(cameras) * seconds - outages,
+    )
 
 
-def _wait(site: Site, start: datetime, seconds: float, asked: float, tell: Tell) -> None:
-    """Until coverage reaches the end of every video and links have settled."""
-    reader = open_reader(site)
-    bounds = _bounds(site, start, seconds)
-    done, moved = -1.0, time.monotonic()
+def _end(site_file: Path) -> None:
+    """End the stack that an interrupted score may have left."""
+    if not site_file.exists():
+        return
     try:
-        while True:
-            try:
-                rows = reader.coverage(bounds)
-                passages = reader.count(bounds, PassageQuery())
-            except StoreUnavailable:
-                rows, passages = [], 0
-            now = sum((r.ended_at - r.started_at).total_seconds() for r in rows if r.status != "gap")
-            mark = now + passages / 1e6
-            if mark > done:
-                done, moved = mark, time.monotonic()
-                tell(min(now, asked), asked)
-            still = time.monotonic() - moved
-            if now >= asked * 0.995 and still > SETTLED_S:
-                return
-            if now >= asked * 0.98 and still > 60.0:
-                return
-            if still > STALLED_S:
-                raise StackError(
-                    f"indexing stands still at {now:.0f} of {asked:.0f} camera-seconds; see {site.data / 'logs'}"
-                )
-            time.sleep(1.0)
-    finally:
-        reader.close()
+        stack.down(load_site(site_file))
+    except NotRunning:
+        pass
 
 
-def _read(site: Site, town: Path, start: datetime, seconds: float, names: list[str], taken: float) -> Found:
+def _recorded(site: Site, played: _Town) -> float:
+    reader = ArchiveReader(site.archive_dir)
+    return sum(
+        (part.end - part.start).total_seconds()
+        for camera in played.spelt
+        for part in reader.recorded(camera, played.interval)
+    )
+
+
+def _wait(measure: Callable[[], float], enough: float, asked: float, what: str, site: Site, tell: Tell) -> None:
+    """Until `measure` says enough; StackError when it says the same for five minutes."""
+    best, moved = -1.0, time.monotonic()
+    while True:
+        now = measure()
+        tell(what, min(now, asked), asked)
+        if now >= enough:
+            return
+        if now > best:
+            best, moved = now, time.monotonic()
+        if time.monotonic() - moved > STALLED_S:
+            raise StackError(
+                f"{what} stands still at {now:.0f} of {asked:.0f} camera-seconds; see {site.data / 'logs'}"
+            )
+        time.sleep(0.5)
+
+
+def _read(site: Site, played: _Town, scope: str, taken: float) -> Found:
     reader = open_reader(site)
-    bounds = _bounds(site, start, seconds)
-    spelt = {town_site.site_name(n): n for n in names}
+    whole = played.interval
+    bounds = Bounds(scope, frozenset(played.spelt), (whole,), whole.start - timedelta(days=1))
     try:
         rows, page = [], 0
         while True:
@@ -108,10 +168,10 @@ def _read(site: Site, town: Path, start: datetime, seconds: float, names: list[s
                 break
         passages, vehicles = [], {}
         for row in rows:
-            whole = reader.passage(bounds, row.passage.id) or row
-            passages.append(_renamed(whole.passage, spelt))
+            found = reader.passage(bounds, row.passage.id) or row
+            passages.append(_renamed(found.passage, played.spelt))
             vehicles[row.passage.id] = row.vehicle_id or row.passage.id
-        tracks = []
+        tracks: list[Track] = []
         ids = [p.id for p in passages]
         for at in range(0, len(ids), 200):
             tracks += reader.tracks(bounds, ids[at : at + 200])
@@ -120,15 +180,14 @@ def _read(site: Site, town: Path, start: datetime, seconds: float, names: list[s
         reader.close()
     return Found(
         passages=tuple(passages),
-        tracks=tuple(_renamed(t, spelt) for t in tracks),
+        tracks=tuple(_renamed(t, played.spelt) for t in tracks),
         vehicles=vehicles,
-        coverage=tuple(_renamed(c, spelt) for c in coverage),
-        camera_starts=town_site.camera_starts(town, start),
-        seconds_of_video=seconds * len(names),
+        coverage=tuple(_renamed(c, played.spelt) for c in coverage),
+        camera_starts=played.starts,
+        seconds_of_video=played.asked,
         seconds_taken=taken,
     )
 
 
 def _renamed(record: T, spelt: dict[str, str]) -> T:
-
     return msgspec.structs.replace(record, camera=spelt[record.camera])
