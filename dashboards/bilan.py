@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import streamlit as st
 
+from dashboards import pictures
 from dashboards.session import language, t
-from dashboards.times import zone
+from dashboards.times import duration, number, zone
 from gate.client import GateClient
 from gate.messages import Bilan
 
@@ -35,14 +37,17 @@ def page(gate: GateClient) -> None:
         st.info(t("bilan_none"))
         return
     if not month:
-        _by_month(found, names)
+        st.subheader(t("by_month"))
+        counts = (t("requests"), found.requests_by_month), (t("handovers"), found.exports_by_month)
+        st.html(pictures.months(names, *counts))
     left, right = st.columns(2)
     with left:
-        _bars(t("by_offence"), found.by_offence)
-        _bars(t("by_camera"), found.by_camera)
+        _bars(t("by_offence"), dict(found.by_offence))
+        _bars(t("by_camera"), dict(found.by_camera))
     with right:
         _bars(t("by_authority"), {t("authority_" + a) if a else t("no_authority"): n for a, n in _authorities(found)})
-        _bars(t("delays"), {f"{n}. {line.offence}": line.delay_hours or 0.0 for n, line in enumerate(found.lines, 1)})
+        delays = {f"{n}. {x.offence}": x.delay_hours for n, x in enumerate(found.lines, 1) if x.delay_hours is not None}
+        _bars(t("delays"), delays, duration)
     st.subheader(t("requests"))
     st.dataframe(
         [
@@ -53,9 +58,9 @@ def page(gate: GateClient) -> None:
                 t("article"): line.article,
                 t("offence"): line.offence,
                 t("cameras"): line.cameras,
-                t("hours_asked"): f"{line.camera_hours:g}",
-                t("delay_h"): "" if line.delay_hours is None else f"{line.delay_hours:g}",
-                t("days_open"): "" if line.days_open is None else f"{line.days_open:g}",
+                t("hours_asked"): duration(line.camera_hours),
+                t("delay_h"): "" if line.delay_hours is None else duration(line.delay_hours),
+                t("days_open"): "" if line.days_open is None else number(line.days_open),
                 t("handovers"): line.exports,
             }
             for n, line in enumerate(found.lines, 1)
@@ -69,9 +74,9 @@ def _figures(found: Bilan) -> None:
     delay = found.delay_median_hours
     figures = (
         (t("requests"), str(len(found.lines))),
-        (t("hours_asked"), f"{found.camera_hours:g}"),
-        (t("hours_seen"), f"{found.seen_hours:g}"),
-        (t("delay_median"), "–" if delay is None else f"{delay:g} h"),
+        (t("hours_asked"), duration(found.camera_hours)),
+        (t("hours_seen"), duration(found.seen_hours)),
+        (t("delay_median"), "–" if delay is None else duration(delay)),
         (t("searches"), str(found.searches)),
         (t("handovers"), str(found.exports)),
         (t("refusals"), str(found.refusals)),
@@ -82,23 +87,10 @@ def _figures(found: Bilan) -> None:
             column.metric(name, value)
 
 
-def _by_month(found: Bilan, names: tuple[str, ...]) -> None:
-    st.subheader(t("by_month"))
-    counts = {t("requests"): found.requests_by_month, t("handovers"): found.exports_by_month}
-    rows = [
-        {t("month"): f"{n:02d} {name}", t("count"): months[n - 1], "": what}
-        for what, months in counts.items()
-        for n, name in enumerate(names, 1)
-    ]
-    st.bar_chart(rows, x=t("month"), y=t("count"), color="", stack=False, height=280)
-
-
-def _bars(title: str, counts: dict[str, float] | dict[str, int]) -> None:
-    st.subheader(title)
-    if not counts:
-        return
-    rows = [{" ": name, "  ": n} for name, n in counts.items()]
-    st.bar_chart(rows, x=" ", y="  ", horizontal=True, sort=False, x_label="", y_label="", height=60 + 34 * len(rows))
+def _bars(title: str, counts: dict[str, float], shown: Callable[[float], str] = lambda n: f"{n:g}") -> None:
+    if counts:
+        st.subheader(title)
+        st.html(pictures.bars(counts, shown))
 
 
 def _authorities(found: Bilan) -> list[tuple[str, int]]:

@@ -3,26 +3,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import streamlit as st
 
-from dashboards.session import t
-from dashboards.times import local
+from dashboards.session import language, t
+from dashboards.texts import TEXTS
+from dashboards.times import duration, local
 from gate.messages import CoverageStatement
+
+_MISSED = re.compile(r"vehicles are probably missed: for (\d+) s of the (\d+) s .* the detector (\S+) saw")
+_MANY = re.compile(r"so many passages that the trace looks (\S+) around")
+
+
+def reason_text(reason: str) -> str:
+    """Why something could not be looked at, in the page's language; what a camera or a fault said stays as it is."""
+    key = "reason_" + reason.replace(" ", "_")
+    if key in TEXTS:
+        return t(key)
+    if language() == "fr" and (found := _MISSED.search(reason)):
+        return t("reason_missed", missed=found[1], moved=found[2], model=found[3])
+    if language() == "fr" and (found := _MANY.search(reason)):
+        return t("reason_many", around=found[1])
+    return reason
 
 
 def statement(coverage: CoverageStatement, labels: Mapping[str, str]) -> None:
     """Draw what was asked for and what of it could not be looked at."""
-
-    def hours(seconds: float) -> str:
-        return f"{seconds / 3600:.2f}"
-
     line = t(
         "coverage_line",
-        asked=hours(coverage.asked_s),
-        recorded=hours(coverage.recorded_s),
-        indexed=hours(coverage.indexed_s),
+        asked=duration(coverage.asked_s / 3600),
+        recorded=duration(coverage.recorded_s / 3600),
+        indexed=duration(coverage.indexed_s / 3600),
     )
     missing = [c for c in coverage.lines if c.status != "indexed"]
     with st.expander(f"{t('coverage')} — {line}", expanded=bool(missing)):
@@ -37,7 +50,7 @@ def statement(coverage: CoverageStatement, labels: Mapping[str, str]) -> None:
                     t("from"): local(c.started_at),
                     t("to"): local(c.ended_at),
                     t("state"): t("status_" + c.status),
-                    t("why"): c.reason,
+                    t("reason"): reason_text(c.reason),
                 }
                 for c in missing
             ],

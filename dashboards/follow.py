@@ -12,9 +12,9 @@ import streamlit as st
 
 from dashboards import handover, pictures
 from dashboards.coverage import statement
-from dashboards.session import t
+from dashboards.session import forget, held, t
 from dashboards.texts import SWATCHES
-from dashboards.times import local
+from dashboards.times import local, percent
 from dashboards.town_map import trace_deck
 from gate.client import GateClient
 from gate.messages import CameraInfo, Decision, GrantInfo, Trace, TraceStep
@@ -28,7 +28,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     if query is None or st.session_state.get("query_of") != grant.requisition:
         st.info(t("follow_none"))
         return
-    trace = gate.trace(grant.id, query)
+    trace = held("trace", (grant.id, query), lambda: gate.trace(grant.id, query))
     labels = {c.name: c.label for c in cameras}
     st.warning(t("candidates_notice"))
     left, right = st.columns([1, 1])
@@ -72,7 +72,7 @@ def arguments(step: TraceStep) -> str:
         parts.append(t("travel_typical", s=round(step.travel_s), a=round(low), b=round(high)))
     elif step.travel_s is not None:
         parts.append(t("travel", s=round(step.travel_s)))
-    parts.append(t("rivals", n=step.rivals))
+    parts.append(t("rivals_none") if not step.rivals else t("rivals", n=step.rivals))
     return " · ".join(parts)
 
 
@@ -81,7 +81,7 @@ def _row(n: int, step: TraceStep, labels: dict[str, str]) -> dict[str, object]:
         "#": n,
         t("time"): local(step.passage.started_at),
         t("camera"): labels.get(step.passage.camera, step.passage.camera),
-        t("probability"): f"{step.probability:.0%}",
+        t("probability"): percent(step.probability),
         t("why"): arguments(step),
         t("state"): "" if step.decision == "none" else t(step.decision),
     }
@@ -106,7 +106,7 @@ def _step(gate: GateClient, grant: GrantInfo, query: str, n: int, step: TraceSte
         pictures.card(
             gate.picture_url(grant.id, passage.id, 0),
             f"{n}. {labels.get(passage.camera, passage.camera)}",
-            [local(passage.started_at), f"{t('probability')} {step.probability:.0%}", arguments(step)],
+            [local(passage.started_at), f"{t('probability')} {percent(step.probability)}", arguments(step)],
             SWATCHES[passage.colour],
             step.probability,
         )
@@ -130,4 +130,5 @@ def _decide(
 ) -> None:
     """Keep the person's word with the requisition, and draw the trace again with it."""
     gate.decide(grant.id, query, Decision(passage_id=passage, verdict=verdict))
+    forget("trace")
     st.rerun()

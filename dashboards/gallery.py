@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboards import handover, pictures
 from dashboards.coverage import statement
-from dashboards.session import t
+from dashboards.session import forget, held, t
 from dashboards.texts import SWATCHES
 from dashboards.times import between, inside, local, parse_interval
 from gate.client import GateClient
@@ -43,6 +43,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
             whole = (written_from, written_to) == (local(grant.intervals[0].start), local(grant.intervals[-1].end))
             st.session_state["terms"] = (grant.requisition, classes, colours, chosen, None if whole else asked)
             st.session_state["gallery_page"] = 1
+            forget("search")
     terms = st.session_state.get("terms")
     if terms is None or terms[0] != grant.requisition:
         return
@@ -52,14 +53,18 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         st.error(t("time_outside", hours=" ; ".join(between(i) for i in grant.intervals)))
         return
     number = int(st.session_state.get("gallery_page", 1))
-    result = gate.search(
-        grant.id,
-        cameras=chosen or None,
-        interval=interval,
-        classes=classes,
-        colours=colours,
-        limit=PAGE,
-        offset=(number - 1) * PAGE,
+    result = held(
+        "search",
+        (grant.id, terms, number),
+        lambda: gate.search(
+            grant.id,
+            cameras=chosen or None,
+            interval=interval,
+            classes=classes,
+            colours=colours,
+            limit=PAGE,
+            offset=(number - 1) * PAGE,
+        ),
     )
     st.subheader(t("found", n=result.total))
     st.caption(t("candidates_notice"))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from dashboards import follow, gallery, handover, player
+from dashboards import follow, gallery, handover, pictures, player
 from dashboards.session import show_fault, t
 from dashboards.times import between
 from gate.client import GateClient, GateError, SignedOut
@@ -37,6 +37,7 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
     wanted = st.session_state.pop("go_to", None)
     if wanted in tabs:
         st.session_state["tab"] = wanted
+        st.html(pictures.TO_THE_TOP, unsafe_allow_javascript=True)
     if st.session_state.get("tab") not in tabs:
         st.session_state["tab"] = next(iter(tabs))
     chosen = handover.count(requisition.id)
@@ -72,9 +73,10 @@ def _choose(gate: GateClient) -> RequisitionInfo | None:
         chosen = st.selectbox(
             t("requisition"),
             list(by_id),
-            format_func=lambda i: f"{by_id[i].reference} · {by_id[i].offence or by_id[i].purpose}",
+            format_func=lambda i: by_id[i].reference,
             key="requisition",
         )
+        st.caption(by_id[chosen].offence or by_id[chosen].purpose)
     return by_id[chosen]
 
 

@@ -40,11 +40,11 @@ def _row(line: JournalLine) -> dict[str, object]:
     return {
         "n°": line.n,
         t("time"): local(line.at),
-        t("phase"): t("phase_" + line.phase),
         t("act"): t(act) if act in TEXTS else line.act,
+        t("phase"): t("phase_" + line.phase),
         t("person"): line.person,
         t("requisition"): line.requisition,
-        t("purpose"): line.purpose,
         t("directed_by"): line.directed_by,
         t("detail"): json.dumps(line.details, ensure_ascii=False)[:400] if line.details else "",
+        t("purpose"): line.purpose,
     }

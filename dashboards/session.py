@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from html import escape
-from typing import NoReturn
+from typing import NoReturn, TypeVar, cast
 
 import streamlit as st
 
@@ -14,6 +15,7 @@ from dashboards.texts import TEXTS, Language, text
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import Whoami
 
+T = TypeVar("T")
 COOKIE = "passage_session"
 _LAPSED = re.compile(r"no (habilitation|agrément) in force")
 _LAPSES = re.compile(r"the (habilitation|agrément) ends on (\d{4})-(\d\d)-(\d\d)")
@@ -37,6 +39,23 @@ def t(key: str, **values: object) -> str:
 def client() -> GateClient:
     """A client with the browser's own session, made anew for every run so that nothing outlives it."""
     return GateClient(gate_url(), token=st.context.cookies.get(COOKIE))
+
+
+def held(name: str, key: object, make: Callable[[], T]) -> T:
+    """The last answer of one kind, asked for again when the question is another one.
+
+    A page is drawn at every click; the same question asked again each time would fill the journal with acts that nobody
+    did. What is held names passages and times; every picture still comes from the gate.
+    """
+    last = st.session_state.get(f"held-{name}")
+    if last is None or last[0] != key:
+        last = st.session_state[f"held-{name}"] = (key, make())
+    return cast("T", last[1])
+
+
+def forget(name: str) -> None:
+    """Ask again the next time."""
+    st.session_state.pop(f"held-{name}", None)
 
 
 def require_person(gate: GateClient) -> Whoami:

@@ -28,6 +28,27 @@ def local(at: datetime) -> str:
     return at.astimezone(zone()).strftime("%d/%m/%Y %H:%M:%S")
 
 
+def number(value: float) -> str:
+    """A number as the page's language writes it."""
+    written = f"{value:.1f}".removesuffix(".0")
+    return written if st.session_state.get("language") == "English" else written.replace(".", ",")
+
+
+def percent(share: float) -> str:
+    """A share of one in percent."""
+    return f"{share:.0%}" if st.session_state.get("language") == "English" else f"{100 * share:.0f} %"
+
+
+def duration(hours: float) -> str:
+    """A length of time in the unit that a person would use."""
+    seconds = round(hours * 3600)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min" + (f" {seconds % 60} s" if seconds % 60 and seconds < 600 else "")
+    return f"{number(hours)} h"
+
+
 def between(interval: Interval) -> str:
     """A stretch of time, its day once where it lies in one."""
     start, end = interval.start.astimezone(zone()), interval.end.astimezone(zone())

@@ -43,7 +43,8 @@ def statement(bounds: Bounds, recorded: Recorded, store: StoreReader | None) -> 
             for piece in have:
                 for hole in _holes(_inside(looked, piece), piece):
                     lines.append(_line(bounds.scope, camera, hole, "gap", "recorded and not indexed"))
-    lines += [row for row in rows if row.status != "indexed"]
+    # What the indexing found unrecorded too is told once.
+    lines += [row for row in rows if row.status != "indexed" and not any(_same(row, line) for line in lines)]
     lines.sort(key=lambda c: (c.camera, c.started_at, c.status))
     return CoverageStatement(
         asked_s=asked.total_seconds(),
@@ -71,6 +72,11 @@ def _holes(pieces: tuple[Interval, ...], whole: Interval) -> list[Interval]:
         if piece is not None:
             reached = max(reached, piece.end)
     return holes
+
+
+def _same(row: Coverage, line: Coverage) -> bool:
+    near = line.started_at - SLIVER <= row.started_at and row.ended_at <= line.ended_at + SLIVER
+    return near and (row.camera, row.status, row.reason) == (line.camera, line.status, line.reason)
 
 
 def _line(scope: str, camera: str, hole: Interval, status: str, reason: str) -> Coverage:
