@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal
 
 import streamlit as st
@@ -14,7 +15,7 @@ from dashboards import handover, pictures
 from dashboards.coverage import statement
 from dashboards.session import forget, held, t
 from dashboards.texts import SWATCHES
-from dashboards.times import local, percent
+from dashboards.times import clock, local, percent
 from dashboards.town_map import trace_deck
 from gate.client import GateClient
 from gate.messages import CameraInfo, Decision, GrantInfo, Trace, TraceStep
@@ -31,7 +32,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     trace = held("trace", (grant.id, query), lambda: gate.trace(grant.id, query))
     labels = {c.name: c.label for c in cameras}
     st.warning(t("candidates_notice"))
-    left, right = st.columns([1, 1])
+    left, right = st.columns([4, 5])
     deck = trace_deck(cameras, trace.steps, gate.streets())
     if deck is not None:
         with left:
@@ -39,7 +40,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
             st.pydeck_chart(deck, height=420)
     with right if deck is not None else st.container():
         st.subheader(t("table"))
-        st.dataframe([_row(n, step, labels) for n, step in enumerate(trace.steps, 1)], hide_index=True)
+        st.dataframe([_row(n, step, labels, clock) for n, step in enumerate(trace.steps, 1)], hide_index=True)
         save, join = st.columns(2)
         save.download_button(
             t("download_table"), _csv(trace, labels), f"trace-{query[:8]}.csv", "text/csv", width="stretch"
@@ -76,10 +77,10 @@ def arguments(step: TraceStep) -> str:
     return " · ".join(parts)
 
 
-def _row(n: int, step: TraceStep, labels: dict[str, str]) -> dict[str, object]:
+def _row(n: int, step: TraceStep, labels: dict[str, str], at: Callable[[datetime], str]) -> dict[str, object]:
     return {
         "#": n,
-        t("time"): local(step.passage.started_at),
+        t("time"): at(step.passage.started_at),
         t("camera"): labels.get(step.passage.camera, step.passage.camera),
         t("probability"): percent(step.probability),
         t("why"): arguments(step),
@@ -91,7 +92,7 @@ def _csv(trace: Trace, labels: dict[str, str]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, delimiter=";")
     rows = [
-        _row(n, step, labels) | {"UTC": step.passage.started_at.isoformat(), "id": step.passage.id}
+        _row(n, step, labels, local) | {"UTC": step.passage.started_at.isoformat(), "id": step.passage.id}
         for n, step in enumerate(trace.steps, 1)
     ]
     if rows:

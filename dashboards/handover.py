@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import NamedTuple
 
 import streamlit as st
 
 from dashboards.session import show_fault, t
-from dashboards.times import between, inside, local, parse_interval
+from dashboards.times import between, inside, local, number, parse_interval
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, ExportStatus, GrantInfo, Interval, PassageInfo, RequisitionInfo
 
@@ -176,7 +177,9 @@ def _progress(gate: GateClient, grant: GrantInfo, ticket: str) -> None:
         st.progress(min(1.0, share), text=f"{status.file} · {words}")
         return
     st.write(t("export_ready", seconds=round(status.asked_s)))
-    st.link_button(t("download_package"), gate.export_url(grant.id, ticket), type="primary")
+    # In the same tab: an answer that is saved does not leave the page.
+    address = escape(gate.export_url(grant.id, ticket), quote=True)
+    st.html(f'<a class="passage-button" href="{address}">{escape(t("download_package"))}</a>')
 
 
 def _done(status: ExportStatus) -> None:
@@ -189,4 +192,4 @@ def _done(status: ExportStatus) -> None:
 
 
 def _megabytes(size: int) -> str:
-    return t("megabytes", n=f"{size / 1e6:.1f}")
+    return t("megabytes", n=number(size / 1e6))

@@ -285,7 +285,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The package is accepted ({seconds} camera-seconds). It is made while it is downloaded; nothing stays here.",
     ),
     "download_package": ("Télécharger le dossier (ZIP)", "Download the package (ZIP)"),
-    "export_making": ("{files} fichiers, {size}", "{files} files, {size}"),
+    "export_making": ("fichiers : {files}, {size}", "files: {files}, {size}"),
     "export_broken": (
         "Le téléchargement s'est interrompu : ce qui est arrivé n'est pas signé. Recommencez.",
         "The download broke off: what arrived is not signed. Begin again.",

@@ -28,6 +28,11 @@ def local(at: datetime) -> str:
     return at.astimezone(zone()).strftime("%d/%m/%Y %H:%M:%S")
 
 
+def clock(at: datetime) -> str:
+    """The time of day alone, where the day is known."""
+    return at.astimezone(zone()).strftime("%H:%M:%S")
+
+
 def number(value: float) -> str:
     """A number as the page's language writes it."""
     written = f"{value:.1f}".removesuffix(".0")
