@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from connectors.whole_file import write_whole
 from infra.process import die_with_parent
 from infra.rehearsal.errors import RenderError, TruthError
 from infra.rehearsal.world import Camera, Town, Traffic
@@ -90,9 +91,33 @@ def render_town(
     plan = plans.load_plan(file, seed)
     _known(plan.name, [c.name for c in plan.cameras], cameras or ())  # before minutes of traffic are driven
     _folder(out)
+    asked = _asked(file, plan.seed, seconds, cameras, fps)
+    if (frames := _there(out, asked)) is not None:
+        if progress is not None:
+            progress(frames, frames, "")
+        return out
     town, moves = traffic.simulate(plan, seconds=seconds)
-    _whole(out / "plan.toml", file.read_bytes())
-    return render_traffic(town, moves, seconds, out, cameras, fps, workers, progress)
+    write_whole(out / "plan.toml", file.read_bytes())
+    return render_traffic(town, moves, seconds, out, cameras, fps, workers, progress, asked)
+
+
+def _asked(file: Path, seed: int, seconds: float, cameras: tuple[str, ...] | None, fps: int | None) -> str:
+    """Digest of a whole render's arguments and of every source of the rehearsal."""
+    digest = hashlib.sha256(file.read_bytes())
+    digest.update(repr((seed, float(seconds), cameras, fps)).encode())
+    for source in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _there(out: Path, asked: str) -> int | None:
+    """Frames of the town in `out` if it is the one asked for and whole: then no traffic need be driven again."""
+    try:
+        said = json.loads((out / "town.json").read_text(encoding="utf-8"))
+        whole = said["asked"] == asked and all((out / row["file"]).is_file() for row in said["cameras"])
+        return sum(int(row["frames"]) for row in said["cameras"]) if whole else None
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def render_traffic(
@@ -104,8 +129,9 @@ def render_traffic(
     fps: int | None = None,
     workers: int = 2,
     progress: Progress | None = None,
+    asked: str = "",
 ) -> Path:
-    """Draw a town whose traffic is known already (see `render_town`)."""
+    """Draw a town whose traffic is known already (see `render_town`); `asked` is kept for the next one who asks."""
     from infra.rehearsal.truth import finish_truth, write_town
 
     chosen = _chosen(town, cameras)
@@ -117,16 +143,17 @@ def render_traffic(
     rates = {c.name: fps or c.fps for c in chosen}
     keys = {c.name: camera_key(town, c, rates[c.name], seconds) for c in chosen}
     try:
+        (out / "town.json").unlink(missing_ok=True)  # it says that all is there
         write_town(out, town, traffic)
         town_file = parts / "town.pickle"
-        _whole(town_file, pickle.dumps((town, traffic), protocol=5))
+        write_whole(town_file, pickle.dumps((town, traffic), protocol=5))
         jobs = [Job(out, town_file, c.name, rates[c.name], seconds, keys[c.name]) for c in chosen]
         todo = [job for job in jobs if not is_done(out, job)]
         total = sum(round(job.seconds * job.fps) for job in jobs)
         done = {job.camera: round(job.seconds * job.fps) for job in jobs if job not in todo}
         _run(todo, workers, total, done, progress)
         finish_truth(out, town, traffic, tuple(c.name for c in chosen))
-        _whole(out / "town.json", _description(town, chosen, rates, seconds, keys).encode())
+        write_whole(out / "town.json", _description(town, chosen, rates, seconds, keys, asked).encode())
     except OSError as error:
         raise _plain(error, out) from error
     town_file.unlink(missing_ok=True)
@@ -189,14 +216,6 @@ def _plain(error: OSError, out: Path) -> RenderError:
             f"{out}: the disk is full; free some space and run the same command again, it goes on where it stopped"
         )
     return RenderError(f"{out}: {error}; mend that and run the same command again, it goes on where it stopped")
-
-
-def _whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(path.name + ".half")
-    half.write_bytes(data)
-    half.replace(path)
 
 
 def _run(todo: list[Job], workers: int, total: int, done: dict[str, int], progress: Progress | None) -> None:
@@ -262,7 +281,7 @@ def _worker(job: Job, news: Any) -> None:
 
 
 def _description(
-    town: Town, cameras: tuple[Camera, ...], rates: dict[str, int], seconds: float, keys: dict[str, str]
+    town: Town, cameras: tuple[Camera, ...], rates: dict[str, int], seconds: float, keys: dict[str, str], asked: str
 ) -> str:
     """The text of `town.json`."""
     rows = []
@@ -274,7 +293,7 @@ def _description(
         rows.append(row)
     text = {
         "name": town.name, "family": town.family, "seed": town.seed, "digest": town.digest, "code": code_version(),
-        "start_utc": town.start_utc, "seconds": seconds, "weather": asdict(town.weather), "cameras": rows,
-        "notes": town.notes,
+        "asked": asked, "start_utc": town.start_utc, "seconds": seconds, "weather": asdict(town.weather),
+        "cameras": rows, "notes": town.notes,
     }  # fmt: skip
     return json.dumps(text, indent=2, ensure_ascii=False) + "\n"

@@ -13,7 +13,7 @@ import av
 import pyarrow.parquet as pq
 import pytest
 
-from infra.rehearsal import camera_job, render
+from infra.rehearsal import camera_job, render, traffic
 from infra.rehearsal.errors import RenderError
 from tests.infra.rehearsal import small_town
 
@@ -57,6 +57,28 @@ def test_same_seed_same_render_and_other_seed_another(whole: Path, tmp_path: Pat
 def test_second_call_draws_nothing(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera_job, "CameraRun", None)
     assert _render(whole) == whole
+
+
+def test_a_whole_town_drives_no_traffic_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    driven: list[float] = []
+
+    def simulate(plan: object, seconds: float) -> object:
+        driven.append(seconds)
+        return small_town.town(), small_town.traffic()
+
+    monkeypatch.setattr(traffic, "simulate", simulate)
+
+    def town(seconds: float = 3.0) -> None:
+        render.render_town("test-2", None, seconds, tmp_path, workers=1)
+
+    town()
+    town()
+    assert driven == [3.0]
+    town(2.0)
+    (tmp_path / "A1" / "video.mp4").unlink()
+    town(2.0)
+    assert driven == [3.0, 2.0, 2.0]
+    assert (tmp_path / "A1" / "video.mp4").is_file()
 
 
 def test_interrupted_render_is_not_taken_for_whole_and_goes_on(
