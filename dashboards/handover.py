@@ -63,8 +63,8 @@ def draw(gate: GateClient, grant: GrantInfo, requisition: RequisitionInfo, camer
     _list(wanted, labels)
     _more(grant, requisition, labels)
     _form(gate, grant, requisition, wanted)
-    for ticket in reversed(_tickets(grant)):
-        _package(gate, grant, ticket)
+    for given, ticket in reversed(_tickets(requisition.id)):
+        _package(gate, given, ticket)
 
 
 def _list(wanted: list[Chosen], labels: dict[str, str]) -> None:
@@ -137,18 +137,19 @@ def _form(gate: GateClient, grant: GrantInfo, requisition: RequisitionInfo, want
     except GateError as fault:
         show_fault(fault)
         return
-    _tickets(grant).append(asked.id)
+    _tickets(requisition.id).append((grant.id, asked.id))
 
 
-def _tickets(grant: GrantInfo) -> list[str]:
-    held: dict[str, list[str]] = st.session_state.setdefault("tickets", {})
-    return held.setdefault(grant.id, [])
+def _tickets(requisition: str) -> list[tuple[str, str]]:
+    """Packages asked for under one requisition: the grant, which is renewed now and then, and the ticket."""
+    held: dict[str, list[tuple[str, str]]] = st.session_state.setdefault("tickets", {})
+    return held.setdefault(requisition, [])
 
 
-def _package(gate: GateClient, grant: GrantInfo, ticket: str) -> None:
+def _package(gate: GateClient, grant: str, ticket: str) -> None:
     """One package asked for: its download, how far it has come, and how it is checked."""
     try:
-        status = gate.export_status(grant.id, ticket)
+        status = gate.export_status(grant, ticket)
     except SignedOut:
         raise
     except GateError:
@@ -161,9 +162,9 @@ def _package(gate: GateClient, grant: GrantInfo, ticket: str) -> None:
         st.fragment(_progress, run_every=2.0)(gate, grant, ticket)
 
 
-def _progress(gate: GateClient, grant: GrantInfo, ticket: str) -> None:
+def _progress(gate: GateClient, grant: str, ticket: str) -> None:
     try:
-        status = gate.export_status(grant.id, ticket)
+        status = gate.export_status(grant, ticket)
     except GateError as fault:
         show_fault(fault)
         return
@@ -178,7 +179,7 @@ def _progress(gate: GateClient, grant: GrantInfo, ticket: str) -> None:
         return
     st.write(t("export_ready", seconds=round(status.asked_s)))
     # In the same tab: an answer that is saved does not leave the page.
-    address = escape(gate.export_url(grant.id, ticket), quote=True)
+    address = escape(gate.export_url(grant, ticket), quote=True)
     st.html(f'<a class="passage-button" href="{address}">{escape(t("download_package"))}</a>')
 
 

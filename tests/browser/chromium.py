@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 FLAGS = [
@@ -31,5 +31,6 @@ def chromium(*, offline: bool = False) -> Iterator[BrowserContext]:
             viewport={"width": 1400, "height": 900}, accept_downloads=True, locale="fr-FR", offline=offline
         )
         context.set_default_timeout(90_000)
+        expect.set_options(timeout=60_000)  # a machine that has other work draws a page slowly
         yield context
         browser.close()

@@ -4,36 +4,31 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
 from connectors.site import DashboardSite, GateSite
 from dashboards.texts import TEXTS
+from gate.exhibits import fingerprint
 from gate.service import make_app
+from tests.browser.chromium import chromium
+from tests.gate.test_exhibits import by_script
 from tests.gate.town import PASSWORD, Town
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
 
 
 def _free_port() -> int:
@@ -89,29 +84,24 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Town, str]]
 @pytest.fixture
 def browser() -> Iterator[Page]:
     """A page of a real Chromium."""
-    if not CHROMIUM:
-        pytest.fail("no chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = chromium.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(60_000)
-        yield page
-        chromium.close()
+    with chromium() as context:
+        yield context.new_page()
 
 
-def _sign_in(page: Page, town: Town, address: str) -> None:
+def _sign_in(page: Page, town: Town, address: str, login: str = "tech") -> None:
     page.goto(address)
     page.get_by_role("link", name=TEXTS["sign_in"][0]).click()
-    # The link opens in a tab of its own.
-    tab = page.context.pages[-1] if len(page.context.pages) > 1 else page.context.wait_for_event("page")
-    tab.fill("#login", "tech")
-    tab.fill("#password", PASSWORD)
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
     town.clock.turn(seconds=31)
-    tab.fill("#code", town.code("tech"))
-    tab.get_by_role("button").click()
-    tab.wait_for_url(f"{address}**")
-    tab.close()
-    page.goto(address)
+    page.fill("#code", town.code(login))
+    page.get_by_role("button").click()
+    page.wait_for_url(f"{address}**")
+
+
+def _tab(page: Page, name: str) -> Locator:
+    """One of the tabs of the investigation."""
+    return page.get_by_role("radio", name=TEXTS[name][0]).or_(page.get_by_role("button", name=TEXTS[name][0])).first
 
 
 def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:
@@ -122,9 +112,7 @@ def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:
     browser.on("response", lambda r: pictures.append(r.url) if r.headers.get("content-type") == "image/jpeg" else None)
     _sign_in(browser, place, address)
     expect(browser.get_by_text(TEXTS["rewind_help"][0])).to_be_visible()
-    browser.get_by_role("radio", name=TEXTS["search"][0]).or_(
-        browser.get_by_role("button", name=TEXTS["search"][0], exact=True)
-    ).first.click()
+    _tab(browser, "search").click()
     browser.get_by_role("button", name=TEXTS["run_search"][0]).click()
     expect(browser.locator(".passage-card img").first).to_be_visible()
     first = browser.locator(".passage-card img").first
@@ -153,3 +141,61 @@ def test_a_picture_is_refused_without_the_session(town: tuple[Town, str], browse
     )
     assert answer is not None and answer.status in (401, 403), answer
     assert answer.headers.get("content-type") != "image/jpeg"
+
+
+def test_what_was_joined_is_handed_over(town: tuple[Town, str], browser: Page, tmp_path: Path) -> None:
+    place, address = town
+    _sign_in(browser, place, address)
+    browser.get_by_role("button", name=TEXTS["join_clip"][0]).click()
+    _tab(browser, "search").click()
+    browser.get_by_role("button", name=TEXTS["run_search"][0]).click()
+    browser.get_by_role("button", name=TEXTS["join_this"][0], exact=True).first.click()
+    _tab(browser, "handover").click()
+    expect(browser.get_by_role("button", name=TEXTS["drop"][0])).to_have_count(2)
+    browser.get_by_role("textbox", name=TEXTS["purpose_again"][0]).fill("remise à l'enquêteur")
+    browser.get_by_role("button", name=TEXTS["prepare"][0]).click()
+    link = browser.get_by_role("link", name=TEXTS["download_package"][0])
+    with browser.expect_download() as download:
+        link.click()
+    package = tmp_path / "piece.zip"
+    download.value.save_as(package)
+    # The page sees by itself that it is done, and shows what the slip carries.
+    shown = " ".join(fingerprint(place.gate)[i : i + 4] for i in range(0, 64, 4))
+    expect(browser.get_by_text(shown, exact=True)).to_be_visible()
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(tmp_path)
+    (folder,) = (p for p in tmp_path.iterdir() if p.is_dir())
+    good, words = by_script(folder, fingerprint(place.gate))
+    assert good, words
+
+
+@pytest.mark.parametrize(
+    ("login", "pages"),
+    [
+        ("tech", ["investigation", "requisitions", "operations"]),
+        ("greffe", ["requisitions", "bilan", "operations"]),
+        ("audit", ["requisitions", "journal", "bilan", "operations"]),
+        ("admin", ["bilan", "operations"]),
+    ],
+)
+def test_each_role_sees_its_own_pages(town: tuple[Town, str], browser: Page, login: str, pages: list[str]) -> None:
+    place, address = town
+    _sign_in(browser, place, address, login)
+    links = browser.locator('[data-testid="stSidebarNavLink"]')
+    expect(links).to_have_text([TEXTS[name][0] for name in pages])
+    may_register = browser.get_by_text(TEXTS["register_new"][0])
+    for name in pages:
+        links.get_by_text(TEXTS[name][0], exact=True).click()
+        if name == "requisitions":
+            expect(browser.get_by_text("PV 2026/1234").first).to_be_visible()
+            expect(may_register).to_have_count(1 if login == "greffe" else 0)
+            expect(browser.get_by_role("button", name=TEXTS["close"][0], exact=True)).to_have_count(
+                1 if login == "greffe" else 0
+            )
+        elif name != "investigation":
+            expect(browser.get_by_role("heading", name=TEXTS[name][0], exact=True)).to_be_visible()
+        expect(browser.get_by_test_id("stException")).to_have_count(0)
+    browser.get_by_role("button", name=TEXTS["sign_out"][0]).click()
+    expect(browser.get_by_role("link", name=TEXTS["sign_in"][0])).to_be_visible()
+    browser.reload()
+    expect(browser.get_by_role("link", name=TEXTS["sign_in"][0])).to_be_visible()

@@ -177,8 +177,7 @@ def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
     app = _button(app, "prepare").click().run()
     assert not app.exception and not app.error, [e.value for e in app.error]
     assert text("export_ready", "fr", seconds=27).split("(")[0] in _said(app)
-    ((grant, tickets),) = [(g, t) for g, t in app.session_state["tickets"].items() if t]
-    (asked,) = tickets
+    ((grant, asked),) = app.session_state["tickets"][requisition]
     service = town.http().app.state.service  # type: ignore[attr-defined]
     held = service.packages._tickets._held[asked]
     assert held.plan.grant == grant and held.plan.permit.because.directed_by == "Capitaine Durand, commissariat"
