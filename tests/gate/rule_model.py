@@ -26,6 +26,7 @@ class Somebody:
     habilitated_until: datetime | None
     agreed_until: datetime | None
     gone: bool = False
+    roles: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -47,6 +48,25 @@ def may_work(who: Somebody, now: datetime) -> bool:
     if who.habilitated_until is None or who.habilitated_until <= now:
         return False
     return not who.municipal or (who.agreed_until is not None and now < who.agreed_until)
+
+
+DESKS = {
+    "the register": {"registrar", "technician", "auditor"},
+    "requisitions": {"registrar"},
+    "reviews": {"auditor"},
+    "the journal": {"auditor"},
+    "accounts": {"administrator"},
+    "the clock": {"administrator"},
+    "reports": {"administrator", "registrar", "auditor"},
+}
+"""Who sits where in the town hall; nobody sees a picture there."""
+NEED_HABILITATION = {"registrar", "technician"}
+
+
+def may_sit(who: Somebody, desk: str, now: datetime) -> bool:
+    """Whether a person may do the work of a desk today."""
+    habilitated = who.habilitated_until is not None and now < who.habilitated_until
+    return not who.gone and any(r not in NEED_HABILITATION or habilitated for r in who.roles & DESKS[desk])
 
 
 def in_force(paper: Paper, now: datetime) -> bool:
