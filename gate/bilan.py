@@ -120,7 +120,7 @@ class _Page(FPDF):  # type: ignore[misc]
             if count:
                 self.rect(self.get_x(), self.get_y() + 0.8, length, 3.9, style="F")
             self.set_x(self.get_x() + length + 2)
-            self.cell(0, 5.5, f"{count:g}", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+            self.cell(0, 5.5, _number(count), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
 
 
 def bilan_pdf(b: Bilan) -> bytes:
@@ -138,7 +138,7 @@ def bilan_pdf(b: Bilan) -> bytes:
     )
     pdf.words(f"{_many(len(b.lines), 'demande')}{delay}.")
     pdf.words(
-        f"{b.camera_hours:g} heures de caméra demandées, {b.seen_hours:g} heures visionnées, "
+        f"{_number(b.camera_hours)} heures de caméra demandées, {_number(b.seen_hours)} heures visionnées, "
         f"{_many(b.searches, 'recherche')}, {_many(b.exports, 'remise')}, {b.refusals} refus."
     )
     pdf.words(f"Preuves de destruction : {b.proofs} réussies, {b.proofs_failed} échouées.")
@@ -165,6 +165,11 @@ def bilan_pdf(b: Bilan) -> bytes:
     return bytes(pdf.output())
 
 
+def _number(value: float) -> str:
+    """As French writes it."""
+    return f"{value:g}".replace(".", ",")
+
+
 def _many(count: int, word: str) -> str:
     return f"{count} {word}{'s' if count > 1 else ''}"
 
@@ -180,15 +185,15 @@ def _label(gate: Gate, camera: str) -> str:
 
 
 def _cells(x: BilanLine) -> list[str]:
-    delay = "" if x.delay_hours is None else f"{x.delay_hours:g}"
-    days = "" if x.days_open is None else f"{x.days_open:g}"
+    delay = "" if x.delay_hours is None else _number(x.delay_hours)
+    days = "" if x.days_open is None else _number(x.days_open)
     return [
         MONTHS[x.month - 1],
         BASES[x.basis],
         x.article,
         x.offence,
         str(x.cameras),
-        f"{x.camera_hours:g}",
+        _number(x.camera_hours),
         delay,
         days,
         str(x.exports),

@@ -11,6 +11,8 @@ import argparse
 import getpass
 import os
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -47,15 +49,17 @@ def set_up(site: Site) -> None:
     Database(folders.database).close()
 
 
-def first_administrator(site: Site, login: str, name: str, password: str) -> PersonMade:
+def first_administrator(
+    site: Site, login: str, name: str, password: str, clock: Callable[[], datetime] = utc_now
+) -> PersonMade:
     """Make the first account of a site; Conflict when there is one already: an administrator makes the others."""
     folders = Folders(site.data)
     database = Database(folders.database)
     try:
-        people = People(database, Vault(folders.secrets / "vault"), utc_now)
+        people = People(database, Vault(folders.secrets / "vault"), clock)
         if people.any():
             raise Conflict("this site has its first administrator: further people are made by `passage people add`")
-        journal = Journal(folders.journal, signing_key(folders.secrets / "journal.key"), utc_now)
+        journal = Journal(folders.journal, signing_key(folders.secrets / "journal.key"), clock)
         with journal.act("people.first_administrator", Because(person=os.environ.get("USER", "")), {"login": login}):
             draft = PersonDraft(login=login, name=name, roles=("administrator",), password=password, municipal=False)
             return people.make(draft)

@@ -90,7 +90,7 @@ class Observer:
                     name=s.name,
                     state=_STATES.get(s.state, "down"),
                     frames_per_s=self._frames_per_s(s.name),
-                    detail=s.message or self._lag(reading.metrics.get(s.name)),
+                    detail=s.message or _asked(reading.metrics.get(s.name)) or self._lag(reading.metrics.get(s.name)),
                 )
                 for s in state.services
             )
@@ -142,6 +142,15 @@ class Observer:
             }
         word = "at its end" if capture is not None and capture.state == "finished" else "capture is down"
         return {c.name: word for c in self._site.cameras}
+
+
+def _asked(metrics: Metrics | None) -> str:
+    """How much the gate has been asked for since it started; empty for every other process."""
+    requests = 0.0 if metrics is None else metrics.total("passage_gate_requests_total")
+    if metrics is None or not requests:
+        return ""
+    refused, sent = metrics.total("passage_gate_refusals_total"), metrics.total("passage_gate_bytes_total")
+    return f"{requests:.0f} requests, {refused:.0f} refused, {sent / 1e6:.1f} MB sent"
 
 
 class StatusWriter:

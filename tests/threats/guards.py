@@ -47,12 +47,12 @@ GUARDS: tuple[tuple[Change, str], ...] = (
     ),
     (
         Change(
-            "page of another site", "gate.service", "if origin is not None and origin not in self.origins:", "if False:"
+            "page of another site", "gate.door", "if origin is not None and origin not in self.origins:", "if False:"
         ),
         MAIN + "test_other_hosts_and_origins_are_refused",
     ),
     (
-        Change("name of another host", "gate.service", "if host not in self._hosts:", "if False:"),
+        Change("name of another host", "gate.door", "if host not in self._hosts:", "if False:"),
         MAIN + "test_other_hosts_and_origins_are_refused",
     ),
     (

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The ways of the signed-in person's own: signing in and out, who one is, and what everybody may know of the town."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from gate import messages as m
+from gate.door import COOKIE, Door
+from gate.errors import SignInRefused
+from gate.gate import Gate
+from gate.office import Office
+from gate.sign_in_page import page as sign_in_page
+from gate.streets import streets
+from gate.wire import HEADERS, MakeRoute, answered, read
+
+
+class SessionRoutes:
+    """Signing in, and nothing about what cameras saw."""
+
+    def __init__(self, gate: Gate, office: Office, door: Door) -> None:
+        self.gate = gate
+        self.office = office
+        self._door = door
+
+    def routes(self, route: MakeRoute) -> list[Route]:
+        """Every way of these."""
+        return [
+            route("/health", "GET", self.health),
+            route("/sign-in", "GET", self.sign_in_page),
+            route("/sign-in", "POST", self.sign_in_form),
+            route("/session", "POST", self.sign_in),
+            route("/session", "DELETE", self.sign_out),
+            route("/whoami", "GET", self.whoami),
+            route("/cameras", "GET", self.cameras),
+            route("/streets", "GET", self.streets),
+            route("/operations", "GET", self.operations),
+        ]
+
+    def health(self, request: Request, body: bytes) -> Response:
+        """Whether the gate answers, with nothing about anything."""
+        return answered({"state": "running"})
+
+    def sign_in_page(self, request: Request, body: bytes) -> Response:
+        """The page on which a browser signs in."""
+        next_url = self._door.own_page(request.query_params.get("next", ""))
+        return self._page(next_url, failed=False)
+
+    def sign_in_form(self, request: Request, body: bytes) -> Response:
+        """What that page sends."""
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+        next_url = self._door.own_page(form.get("next", ""))
+        wanted = m.SignIn(
+            login=form.get("login", ""), password=form.get("password", ""), code=form.get("code", ""), kind="browser"
+        )
+        try:
+            token, _, _ = self.office.sign_in(wanted)
+        except SignInRefused:
+            return self._page(next_url, failed=True)
+        return self._door.with_cookie(RedirectResponse(next_url or "/whoami", status_code=303, headers=HEADERS), token)
+
+    def _page(self, next_url: str, *, failed: bool) -> Response:
+        # A browser holds the redirection that follows a form to the form's own policy.
+        allowed = " ".join(sorted(self._door.origins))
+        policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action {allowed}; frame-ancestors 'none'"
+        # Under no-referrer a browser posts the form with `Origin: null`, which is refused.
+        headers = {**HEADERS, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
+        text = sign_in_page(next_url, failed=failed)
+        return Response(text, 401 if failed else 200, headers, media_type="text/html; charset=utf-8")
+
+    def sign_in(self, request: Request, body: bytes) -> Response:
+        """The same for a program."""
+        wanted = read(body, m.SignIn)
+        token, _, who = self.office.sign_in(wanted)
+        if wanted.kind == "browser":
+            return self._door.with_cookie(answered(m.SignedIn(who=who)), token)
+        return answered(m.SignedIn(who=who, token=token))
+
+    def sign_out(self, request: Request, body: bytes) -> Response:
+        """End the session."""
+        self.office.sign_out(self._door.live(request))
+        answer = answered({})
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        return answer
+
+    def whoami(self, request: Request, body: bytes) -> Response:
+        """The signed-in person."""
+        return answered(self.office.whoami(self._door.live(request)))
+
+    def cameras(self, request: Request, body: bytes) -> Response:
+        """Where the cameras stand."""
+        self._door.live(request)
+        return answered(self.office.cameras())
+
+    def streets(self, request: Request, body: bytes) -> Response:
+        """The town's plan for maps."""
+        self._door.live(request)
+        return answered(streets(self.gate.site))
+
+    def operations(self, request: Request, body: bytes) -> Response:
+        """Processes, rates, lag."""
+        self._door.live(request)
+        try:
+            data = (self.gate.site.data / "state" / "status.json").read_bytes()
+            return answered(msgspec.json.decode(data, type=m.OperationsStatus))
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return answered(m.OperationsStatus())
