@@ -127,12 +127,29 @@ def demo(
     cameras: Annotated[int, typer.Option("--cameras", min=3, max=13, help="How many cameras of the town.")] = 6,
     seconds: Annotated[int, typer.Option("--seconds", min=30, max=600, help="How many seconds of each.")] = 45,
     detector: Annotated[str, typer.Option("--detector", help="Another detector than the shipped one.")] = "",
+    year: Annotated[
+        bool, typer.Option("--year", help="The town has a year of nine requests behind it, for the yearly report.")
+    ] = False,
 ) -> None:
     """A small town from its cameras to a trace: recorded, requisitioned, indexed, rewound, searched, followed."""
     from infra.demo import run_demo
 
     model = detector or IndexSite().detector
-    run_demo(folder, cameras=cameras, seconds=seconds, stop=stop, detector=model, console=Console())
+    run_demo(folder, cameras=cameras, seconds=seconds, stop=stop, detector=model, console=Console(), year=year)
+
+
+@app.command("demo-year")
+def demo_year(
+    folder: Annotated[Path, typer.Option("--folder", help="Where it lives.")] = Path("build/demo-year"),
+) -> None:
+    """A year of a small town: nine requests through the gate's own services, and their yearly report."""
+    from infra.demo_year import run_year
+
+    report = run_year(folder.resolve())
+    typer.echo(f"{report}: the yearly report of nine requests")
+    typer.echo(
+        f"as a page: passage up --site {folder / 'site.toml'}   (codes: passage demo-code LOGIN --folder {folder})"
+    )
 
 
 @app.command("demo-code")

@@ -49,6 +49,7 @@ from infra.demo_town import (
     streets_geojson,
 )
 from infra.demo_truth import DemoTruth
+from infra.demo_year import fill_year
 from infra.errors import DemoError, NotRunning
 from infra.stack_table import stack_table
 
@@ -67,6 +68,8 @@ class Demo:
     cameras: int
     seconds: int
     detector: str
+    year: bool = False
+    """Let the town live through a year of requests before its gate starts."""
     ports: Ports = field(init=False)
     town: DemoTown = field(init=False)
     site: Site = field(init=False)
@@ -88,10 +91,10 @@ class Demo:
         rendered = self._step("drawn", self.draw)
         self.town = read_demo(rendered, datetime.now(UTC))
         self._say(f"{len(self.town.cameras)} cameras, {self.seconds} s each, drawn in {rendered}")
-        administrator = self._step("prepared", self.prepare)
+        known = self._step("prepared", self.prepare)
         self._step("started", self.start)
         self._step("recorded", self.record)
-        people = self._step("people", lambda: self.people(administrator))
+        people = self._step("people", lambda: self.people(known))
         technician = people["technician"].sign_in(self.gate_url)  # once: a one-time code is good for one session
         self._step("indexed", lambda: self.index(people["registrar"], technician))
         self._step("found", lambda: self.look(technician))
@@ -122,13 +125,17 @@ class Demo:
                 ),
             )
 
-    def prepare(self) -> Person:
-        """Write the site file, set up the gate, make the first account."""
+    def prepare(self) -> dict[str, Person]:
+        """Write the site file, set up the gate, make the first account; with a year behind it, everybody's."""
         self.ports = choose_ports()
         (self.folder / STREETS_FILE).write_text(streets_geojson(), encoding="utf-8")
         self._write_site(self.town, continuous=False)
         stack.check(self.site_path)
-        return make_administrator(self.site)
+        if self.year:
+            with self.console.status("living through the year before: nine requests …"):
+                return fill_year(self.site, datetime.now(UTC))
+        administrator = make_administrator(self.site)
+        return {administrator.role: administrator}
 
     def start(self) -> None:
         """Bring the stack up in the background."""
@@ -150,9 +157,9 @@ class Demo:
 
         self._wait("recording: cameras → Kafka → archive", "s", wanted, recorded, RECORDED_SHARE * wanted, 180.0)
 
-    def people(self, administrator: Person) -> dict[str, Person]:
+    def people(self, known: dict[str, Person]) -> dict[str, Person]:
         """The people of a town hall, each with what the law asks."""
-        people = make_people(self.gate_url, administrator, datetime.now(UTC))
+        people = known if self.year else make_people(self.gate_url, known["administrator"], datetime.now(UTC))
         keep_credentials(self.folder, people)
         return people
 
@@ -331,10 +338,12 @@ class Demo:
         self._say(f"{text}: done")
 
 
-def run_demo(folder: Path, *, cameras: int, seconds: int, stop: bool, detector: str, console: Console) -> None:
+def run_demo(
+    folder: Path, *, cameras: int, seconds: int, stop: bool, detector: str, console: Console, year: bool = False
+) -> None:
     """Run the demonstration in `folder` and say where to look. Raises DemoError and the errors of the stack."""
     began = time.monotonic()
-    demo = Demo(folder.resolve(), console, cameras, seconds, detector)
+    demo = Demo(folder.resolve(), console, cameras, seconds, detector, year)
     demo.run()
     took = time.monotonic() - began
     (demo.folder / "timings.json").write_text(json.dumps(demo.timings | {"all": round(took, 1)}, indent=1))

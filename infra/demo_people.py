@@ -57,7 +57,7 @@ def make_administrator(site: Site) -> Person:
     login, name, role = ROLES[0]
     password = secrets.token_urlsafe(12)
     made = first_administrator(site, login, name, password)
-    return Person(login, name, role, password, _secret(made.totp_uri))
+    return Person(login, name, role, password, secret_of(made.totp_uri))
 
 
 def make_people(gate_url: str, administrator: Person, now: datetime) -> dict[str, Person]:
@@ -73,7 +73,7 @@ def make_people(gate_url: str, administrator: Person, now: datetime) -> dict[str
             CredentialDraft(kind="agrement", reference=f"{reference}-A", **validity),
         ]
         made = with_gate.make_person(login, name, [role], password, credentials=credentials)
-        people[role] = Person(login, name, role, password, _secret(made.totp_uri))
+        people[role] = Person(login, name, role, password, secret_of(made.totp_uri))
     with_gate.sign_out()
     return people
 
@@ -112,22 +112,22 @@ def open_requisition(
         inquiry="DÉMO/2026/0001",
         offence="collision avec délit de fuite (fictif)",
         received_at=now - timedelta(minutes=1),
-        document=_document(cameras, interval),
+        document=paper("DÉMO-2026-001", "60-1", cameras, interval),
     )
     opened = client.open(draft.id)
     client.sign_out()
     return opened
 
 
-def _document(cameras: list[str], interval: Interval) -> bytes:
-    """A paper that says what it is."""
+def paper(reference: str, article: str, cameras: list[str], interval: Interval) -> bytes:
+    """A requisition on paper that says what it is."""
     pdf = FPDF()
     pdf.add_page()
     pdf.set_font("Helvetica", size=12)
     lines = (
         "RÉQUISITION DE DÉMONSTRATION - SANS VALEUR",
-        "Référence : DÉMO-2026-001",
-        "Article 60-1 du code de procédure pénale (fictif)",
+        f"Référence : {reference}",
+        f"Article {article} du code de procédure pénale (fictif)",
         f"Caméras : {', '.join(cameras)}",
         f"De {interval.start:%d/%m/%Y %H:%M:%S} à {interval.end:%d/%m/%Y %H:%M:%S} (UTC)",
         "Ce document accompagne une ville imaginaire : aucune personne réelle n'y paraît.",
@@ -137,5 +137,6 @@ def _document(cameras: list[str], interval: Interval) -> bytes:
     return bytes(pdf.output())
 
 
-def _secret(totp_uri: str) -> str:
+def secret_of(totp_uri: str) -> str:
+    """The base32 secret in an authenticator's address."""
     return parse_qs(urlparse(totp_uri).query)["secret"][0]
