@@ -9,14 +9,9 @@ Run: python tests/bench/chain.py [--fps N]
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +26,10 @@ from flows.index import index, site_detector  # noqa: E402
 from flows.share import Share  # noqa: E402
 from infra.kafka_broker import BrokerSettings, KafkaBroker  # noqa: E402
 from infra.ports import free_port  # noqa: E402
+from tests.bench._recording import DATA, record  # noqa: E402
 from tests.flows.clips import clip_site, indexed  # noqa: E402
 from tests.flows.draining import EndsAtTheEnd  # noqa: E402
 
-DATA = ROOT.parent / "shared" / "data"
 CLIP = DATA / "video" / "street_clip.mp4"
 MODEL = DATA / "models" / "yolo11n_int8_openvino_model"
 STAGES = ("decode", "motion", "detect", "describe", "track")
@@ -100,20 +95,13 @@ def main() -> int:
             server.stop()
     track_s = (first + second) / 2
     figures: dict[str, Any] = {
-        "command": "python tests/bench/chain.py" + (f" --fps {given.fps:g}" if given.fps else ""),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
         "clip": CLIP.name,
         "frames": frames,
         "track_s": round(track_s, 2),
         "clip_chain_over_track": round(chain["chain_s"] / track_s, 3),
         **{key: round(value, 4) for key, value in chain.items()},
-        **{f"version_{p}": version(p) for p in ("ultralytics", "openvino", "bytewax", "av", "kafka-python")},
     }
-    out = ROOT / "build" / "bench" / "chain.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(figures, indent=1))
+    record("chain", figures)
     return 0
 
 

@@ -6,26 +6,22 @@ Run: python tests/bench/detector.py
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import sys
 import time
 import xml.etree.ElementTree as ET
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.training.matching import match
-from reid.detector import DetectorSettings, load_detector
-
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT.parent / "shared" / "data"
+sys.path.insert(0, str(ROOT))
+
+from infra.training.matching import match  # noqa: E402
+from reid.detector import DetectorSettings, load_detector  # noqa: E402
+from tests.bench._recording import DATA, record  # noqa: E402
+
 COCO_MODEL = DATA / "models" / "yolo11n_int8_openvino_model"
 FOUR_WHEELS = ("car", "truck", "bus")
 
@@ -82,23 +78,7 @@ def measure_real_frames() -> dict[str, float]:
     }
 
 
-def record(name: str, figures: dict[str, Any]) -> Path:
-    """Write one flat JSON file of figures with what is needed to read them later."""
-    path = ROOT / "build" / "bench" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    origin = {
-        "command": " ".join(["python", *sys.argv]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "versions": ", ".join(f"{p} {version(p)}" for p in ("openvino", "ultralytics", "torch", "numpy")),
-    }
-    path.write_text(json.dumps({**figures, **origin}, indent=2) + "\n", encoding="utf-8")
-    return path
-
-
 if __name__ == "__main__":
     if not COCO_MODEL.is_dir():
         sys.exit(f"no model at {COCO_MODEL}: the real test data are not beside the checkout")
-    figures = measure_real_frames()
-    print(json.dumps(figures, indent=2))
-    print(record("detector", figures))
+    record("detector", measure_real_frames())

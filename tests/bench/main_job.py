@@ -10,38 +10,20 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCH = ROOT / "build" / "bench"
+sys.path.insert(0, str(ROOT))
+
+from tests.bench._recording import BENCH, record  # noqa: E402
+
 COPIED = {"frames_detector_recall": "detector", "clip_chain_over_track": "chain", "stage_shares": "chain"}
 """How a figure's name begins → the benchmark that measures it."""
-WATCHED = ("bytewax", "kafka-python", "chdb", "ultralytics", "openvino", "av", "streamlit")
-
-
-def record(name: str, figures: dict[str, Any]) -> Path:
-    """Write one benchmark's figures with where they come from; the file."""
-    BENCH.mkdir(parents=True, exist_ok=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    about = {
-        "command": " ".join(["python", *sys.argv]),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit,
-        "machine": f"{os.cpu_count()} × {_processor()}, {_memory_gib()} GiB",
-        "python": platform.python_version(),
-        **{f"version_{package}": version(package) for package in WATCHED},
-    }
-    file = BENCH / f"{name}.json"
-    file.write_text(json.dumps({**figures, **about}, indent=2) + "\n", encoding="utf-8")
-    return file
 
 
 def demonstration(clone: Path, cache: Path) -> dict[str, float]:
@@ -91,19 +73,7 @@ def main() -> None:
         figures: dict[str, Any] = demonstration(Path(folder) / "clone", Path(folder) / "cache")
     figures |= tests()
     figures |= copied()
-    file = record("main", figures)
-    sys.stdout.write(file.read_text(encoding="utf-8"))
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def _memory_gib() -> int:
-    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
+    record("main", figures)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,10 @@ Writes `build/bench/sealing.json`.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +26,7 @@ from connectors.memory_broker import MemoryBroker  # noqa: E402
 from flows.capture import capture  # noqa: E402
 from flows.drain import Drain  # noqa: E402
 from flows.share import Share  # noqa: E402
+from tests.bench._recording import record  # noqa: E402
 from tests.connectors.videos import file_camera, make_video  # noqa: E402
 from tests.flows.sites import site_of, write_public_key  # noqa: E402
 
@@ -78,24 +74,13 @@ def measure(repeats: int) -> dict[str, object]:
         "cameras": CAMERAS,
         "video_s_each": FRAMES / 25,
         "repeats": repeats,
-        "command": "python tests/bench/sealing.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "av": version("av"),
-        "cryptography": version("cryptography"),
-        "bytewax": version("bytewax"),
     }
 
 
 def main() -> int:
     """Measure and write."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    figures = measure(repeats)
-    out = ROOT / "build" / "bench" / "sealing.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    sys.stdout.write(out.read_text(encoding="utf-8"))
+    record("sealing", measure(repeats))
     return 0
 
 

@@ -7,9 +7,6 @@ Run: python tests/bench/store.py [--passages 1000000]      writes build/bench/st
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import random
 import statistics
 import sys
@@ -18,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +30,7 @@ from connectors.clickhouse import open_keeper, open_reader, open_writer  # noqa:
 from connectors.clickhouse_rows import PASSAGE_SCHEMA, passage_columns  # noqa: E402
 from connectors.store import PassageQuery  # noqa: E402
 from reid.passage import COLOURS, Embedding, Passage, Sighting, Track, VehicleLink, View  # noqa: E402
+from tests.bench._recording import record  # noqa: E402
 from tests.fixtures.store import StoreProcess  # noqa: E402
 
 DIMENSIONS = 256
@@ -238,18 +235,7 @@ def main() -> None:
             figures: dict[str, Any] = measure(store, chosen.passages)
         finally:
             store.stop()
-    figures |= {
-        "command": "python tests/bench/store.py",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
-        "python": platform.python_version(),
-        "chdb": version("chdb"),
-        "clickhouse_connect": version("clickhouse-connect"),
-    }
-    path = ROOT / "build" / "bench" / "store.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    print(path.read_text(encoding="utf-8"))
+    record("store", figures)
 
 
 if __name__ == "__main__":
