@@ -57,6 +57,7 @@ class Link:
     """The stateful step: passages and ends of intervals in, vehicle links out."""
 
     positions_m: Mapping[str, tuple[float, float]]
+    headings_deg: Mapping[str, float]
     expected: frozenset[tuple[str, datetime]] | None
     """(camera, start) of the intervals after whose ends an order is linked; None in continuous indexing."""
 
@@ -65,9 +66,12 @@ class Link:
         with metrics.stage(FLOW, "associate"):
             linking = state or Linking(record.scope)
             if isinstance(record, Passage):
-                links = linking.take(record, self.positions_m, continuous=self.expected is None)
+                continuous = self.expected is None
+                links = linking.take(record, self.positions_m, self.headings_deg, continuous=continuous)
             elif self.expected is not None:
-                links = linking.end(record.camera, record.started_at, self.expected, self.positions_m)
+                links = linking.end(
+                    record.camera, record.started_at, self.expected, self.positions_m, self.headings_deg
+                )
             else:
                 links = []
         return linking, links
@@ -185,7 +189,8 @@ def link(
     )
     expected = None if order is None else frozenset((c, i.start) for c, i in order.stretches())
     positions = {c.name: c.position_m for c in site.cameras if c.position_m is not None}
-    step = Link(positions_m=positions, expected=expected)
+    headings = {c.name: c.heading_deg for c in site.cameras if c.heading_deg is not None}
+    step = Link(positions_m=positions, headings_deg=headings, expected=expected)
     sink = StoreSink(store=lambda: store or open_writer(site), views=ArchiveViews(site.archive_dir), stop=drain)
     run_flow(link_flow(source, step, sink, scope, drain), recovery_dir(site, FLOW, scope))
     if order is not None:

@@ -26,11 +26,11 @@ from reid.looks import Looks, compare_looks
 from reid.nearest import nearest_s
 from reid.passage import Passage
 
-MODEL: Final = "chains-average-1"
-_LEAST_CHAIN: Final = 0.5
-"""Evidence from which one passage is taken to follow another."""
+MODEL: Final = "chains-average-2"
+_LEAST_CHAIN: Final = 0.3
+"""Chance from which one passage is taken to follow another."""
 _NEVER: Final = 1e3
-_JOIN: Final = 0.15
+_JOIN: Final = 0.07
 """Average distance (1 - probability) below which groups are one vehicle, from looks alone."""
 
 
@@ -50,6 +50,7 @@ def associate(
     known: Mapping[str, str] | None = None,
     links: LinkModel | None = None,
     calibration: Calibration = DEFAULT,
+    headings_deg: Mapping[str, float] | None = None,
 ) -> list[Assigned]:
     """Give every passage a vehicle id.
 
@@ -58,7 +59,8 @@ def associate(
         positions_m: camera → east and north in metres, where known.
         known: passage id → vehicle id given before; a group keeps the id of its earliest passage that has one.
         links: the camera-link model; learnt from these passages when None.
-        calibration: from evidence to probability.
+        calibration: from the model's chance to probability.
+        headings_deg: camera → where it looks, degrees clockwise from north, where known.
 
     Returns:
         One row a passage, in the order in which they were nearest to their cameras.
@@ -67,8 +69,8 @@ def associate(
     if not ordered:
         return []
     looks = compare_looks(ordered)
-    links = links or learn_links(ordered, positions_m, looks)
-    groups, evidence = _chains(ordered, looks, links)
+    links = links or learn_links(ordered, positions_m, looks, headings_deg)
+    groups, chances = _chains(ordered, looks, links)
     groups = _join_groups(ordered, looks, groups)
     by_group: dict[int, list[int]] = {}
     for row, group in enumerate(groups):
@@ -85,11 +87,9 @@ def associate(
             if place == 0:
                 probability = 1.0
             else:
-                before = members[place - 1]
-                time = evidence.get((before, row))
-                probability = calibration.probability(
-                    float(looks.look[before, row]), float(looks.colour[before, row]), time, 0
-                )
+                chance = chances.get((members[place - 1], row))
+                alike = _alike(looks)[members[place - 1], row]
+                probability = calibration.probability(chance) if chance is not None else float(alike)
             out[row] = Assigned(ordered[row].id, vehicle, round(probability, 4))
     return [a for a in out if a is not None]
 
@@ -97,18 +97,22 @@ def associate(
 def _chains(
     ordered: Sequence[Passage], looks: Looks, links: LinkModel
 ) -> tuple[list[int], dict[tuple[int, int], float]]:
-    """Group number of every passage by its chain, and the travel evidence of each pair chained."""
+    """Group number of every passage by its chain, and the chance of each pair chained."""
     count = len(ordered)
-    time = links.evidences(ordered)
-    total = time + looks.total
-    gain = np.where(np.isfinite(total) & (total >= _LEAST_CHAIN), total, 0.0)
+    chances = np.triu(links.next_chances(links.evidences(ordered), looks), 1)
+    gain = np.where(chances >= _LEAST_CHAIN, chances, 0.0)
     first, second = linear_sum_assignment(gain, maximize=True)
     after = {int(i): int(j) for i, j in zip(first, second, strict=True) if gain[i, j] > 0}
     groups = list(range(count))
     for i in range(count):
         if i in after:
             groups[after[i]] = groups[i]
-    return groups, {(i, j): float(time[i, j]) for i, j in after.items()}
+    return groups, {(i, j): float(chances[i, j]) for i, j in after.items()}
+
+
+def _alike(looks: Looks) -> NDArray[np.float64]:
+    """The chance of being one vehicle by looks alone, which many share."""
+    return np.asarray(1 / (1 + np.exp(-(looks.total - 2.0))))
 
 
 def _join_groups(ordered: Sequence[Passage], looks: Looks, groups: Sequence[int]) -> list[int]:
@@ -118,7 +122,7 @@ def _join_groups(ordered: Sequence[Passage], looks: Looks, groups: Sequence[int]
         return list(groups)
     members = [[i for i, g in enumerate(groups) if g == n] for n in numbers]
     distance = np.zeros((len(numbers), len(numbers)))
-    odds = 1 / (1 + np.exp(-(looks.total - 2.0)))
+    odds = _alike(looks)
     for a in range(len(numbers)):
         for b in range(a + 1, len(numbers)):
             block = np.ix_(members[a], members[b])

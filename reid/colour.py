@@ -172,7 +172,7 @@ def name_hues(
     return out / total if total > 0 else out
 
 
-def _above(values: NDArray[np.float32], at: float, width: float) -> NDArray[np.float32]:
+def _above(values: NDArray[np.floating], at: float, width: float) -> NDArray[np.float32]:
     return np.asarray(1 / (1 + np.exp(-np.clip((values - at) / width, -30, 30))), dtype=np.float32)
 
 

@@ -34,7 +34,12 @@ class Linking:
     ended: set[tuple[str, datetime]] = field(default_factory=set)
 
     def take(
-        self, passage: Passage, positions_m: Mapping[str, tuple[float, float]], *, continuous: bool
+        self,
+        passage: Passage,
+        positions_m: Mapping[str, tuple[float, float]],
+        headings_deg: Mapping[str, float] | None = None,
+        *,
+        continuous: bool,
     ) -> list[VehicleLink]:
         """Take a passage; links where it is time to decide."""
         self.passages[passage.id] = msgspec.structs.replace(passage, views=())
@@ -46,7 +51,7 @@ class Linking:
         if (self.newest - self.decided_to).total_seconds() < _CADENCE_S:
             return []
         self._forget(self.newest - timedelta(seconds=WINDOW_S))
-        return self._decide(list(self.passages.values()), positions_m)
+        return self._decide(list(self.passages.values()), positions_m, headings_deg)
 
     def end(
         self,
@@ -54,6 +59,7 @@ class Linking:
         started_at: datetime,
         expected: frozenset[tuple[str, datetime]],
         positions_m: Mapping[str, tuple[float, float]],
+        headings_deg: Mapping[str, float] | None = None,
     ) -> list[VehicleLink]:
         """Take the end of one camera's interval; the links of all once those expected have ended."""
         self.ended.add((camera, started_at))
@@ -65,11 +71,16 @@ class Linking:
         while begin <= ordered[-1].started_at:
             until = begin + timedelta(seconds=WINDOW_S)
             window = [p for p in ordered if begin <= p.started_at < until]
-            links |= {link.passage_id: link for link in self._decide(window, positions_m)}
+            links |= {link.passage_id: link for link in self._decide(window, positions_m, headings_deg)}
             begin += timedelta(seconds=_STEP_S)
         return list(links.values())
 
-    def _decide(self, window: list[Passage], positions_m: Mapping[str, tuple[float, float]]) -> list[VehicleLink]:
+    def _decide(
+        self,
+        window: list[Passage],
+        positions_m: Mapping[str, tuple[float, float]],
+        headings_deg: Mapping[str, float] | None,
+    ) -> list[VehicleLink]:
         """Give ids within a window; passages whose detector differs from the newest one's are left alone."""
         if not window or self.newest is None:
             return []
@@ -77,7 +88,7 @@ class Linking:
         latest = max(window, key=lambda p: (p.ended_at, p.id))
         alike = [p for p in window if _model(p) in (None, _model(latest))]
         started = {p.id: p.started_at for p in alike}
-        given = associate(alike, positions_m, self.vehicles)
+        given = associate(alike, positions_m, self.vehicles, headings_deg=headings_deg)
         self.vehicles |= {a.passage_id: a.vehicle_id for a in given}
         return [
             VehicleLink(

@@ -3,8 +3,10 @@
 
 Time runs from being nearest to the one camera to being nearest to the other (`reid.nearest`), which distance and
 speed explain even where views overlap. It is log-normal, with a tail for those that waited. Where cameras' positions
-are known, distance and a town's speeds give the prior; what passages show corrects it, each pair of passages counting
-by how surely it is one vehicle (expectation-maximisation, one successor each).
+are known, distance and a town's speeds give the prior; where it is known too which way they look, what drives away from
+a camera drives to what lies ahead of it, and what comes towards it to what lies behind (`reid.bearings`). What passages
+show corrects both, each pair of passages counting by how surely it is one vehicle (expectation-maximisation, one
+successor each).
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.bearings import expected_ways, passing_places
 from reid.looks import Looks, compare_looks
-from reid.nearest import Nearest, Way, nearest, nearest_s
+from reid.nearest import Nearest, Way, nearest
 from reid.passage import Passage
 
 LONGEST_GAP_S: Final = 300.0
@@ -36,6 +39,7 @@ _PRIOR_PAIRS: Final = 1.5
 """Pairs of passages that the prior is worth."""
 _PRIOR_WAYS: Final = 0.7
 """Pairs of passages that must agree on the ways before these say much."""
+_WAY_LIMITS: Final = (0.04, 5.0)
 _SAME_CAMERA: Final = 0.03
 """Chance, before anything is seen, that the next camera is the same one again."""
 _VANISHES: Final = 0.25
@@ -46,6 +50,10 @@ _LATE_S: Final = 40.0
 """Mean of that wait."""
 _HALF_KNOWN: Final = 0.5
 """Of the best density that an open-ended time allows, what it is worth."""
+_SHARPNESS: Final = 1.6
+_SEEN_AGAIN: Final = 0.7
+"""Evidence is held back where it is made; by so much more it says in the end (made-up and drawn towns)."""
+_MOST_EVIDENCE: Final = 30.0
 _ROUNDS: Final = 6
 _BALANCING: Final = 12
 _LEAST_SPREAD: Final = 0.12
@@ -129,11 +137,21 @@ class LinkModel:
                 continue
             block = np.ix_(rows[a], rows[b])
             rate = max(self.rates.get(b, 0.01), 1 / LONGEST_GAP_S)
-            density = link.densities(*_times(near.take(rows[a]), near.take(rows[b])))
-            ways = _way_factors(self.by_way, a, b, near.ways(rows[a]), near.ways(rows[b]))
+            density, _ = _densities(link, near.take(rows[a]), near.take(rows[b]))
+            ways = _way_factors(self.by_way, a, b, near.way[rows[a]], near.way[rows[b]])
             chance = np.maximum(link.chance * ways * density, 1e-9) / rate
             out[block] = np.where(may[block] & (density > 0), np.log(chance), -np.inf)
         return out
+
+    def next_chances(self, times: NDArray[np.float64], looks: Looks) -> NDArray[np.float64]:
+        """(n, n): the chance that column comes next after row, among all pairs and "nobody" (`share_out`).
+
+        Args:
+            times: of `evidences`.
+            looks: of the same passages.
+        """
+        total = np.minimum(_SHARPNESS * (times + looks.total) + _SEEN_AGAIN, _MOST_EVIDENCE)
+        return share_out(np.where(np.isfinite(times), np.exp(total), 0.0))
 
     def typical_s(self, a: str, b: str) -> tuple[float, float] | None:
         """Tenth and ninetieth percentile of the time from one camera to another; None where hardly any was seen."""
@@ -141,11 +159,6 @@ class LinkModel:
         if link is None or link.pairs < 2.0:
             return None
         return max(0.0, link.quantile(-1.2816)), max(0.0, link.quantile(1.2816))
-
-
-def travel_s(a: Passage, b: Passage) -> float:
-    """Seconds from being nearest to the one camera to being nearest to the other."""
-    return nearest_s(b) - nearest_s(a)
 
 
 def gap_s(a: Passage, b: Passage) -> float:
@@ -167,7 +180,7 @@ def follows(passages: Sequence[Passage], near: Nearest) -> NDArray[np.bool_]:
     ends = np.array([p.ended_at.timestamp() for p in passages])
     cameras = np.array([p.camera for p in passages])
     same = cameras[:, None] == cameras[None]
-    times = near.at[None] - near.at[:, None]
+    times = near.came[None] - near.left[:, None]
     back = starts[None] - ends[:, None]
     return np.asarray(np.where(same, back > 0, times > 0) & (times <= LONGEST_GAP_S))
 
@@ -176,6 +189,7 @@ def learn_links(
     passages: Sequence[Passage],
     positions_m: Mapping[str, tuple[float, float]] | None = None,
     looks: Looks | None = None,
+    headings_deg: Mapping[str, float] | None = None,
 ) -> LinkModel:
     """Learn from passages, whose vehicles are not known.
 
@@ -183,25 +197,28 @@ def learn_links(
         passages: of one scope, any order.
         positions_m: camera → east and north in metres, where known.
         looks: of `compare_looks` for the same passages, where it was made already.
+        headings_deg: camera → where it looks, degrees clockwise from north, where known.
     """
     ordered = list(passages)
     cameras = sorted({p.camera for p in ordered} | set(positions_m or ()))
-    priors = _priors(cameras, positions_m or {})
+    places = passing_places(positions_m or {}, headings_deg or {})
+    priors = _priors(cameras, places)
+    expected = expected_ways(cameras, places, headings_deg or {})
     rows = _rows(ordered)
     near = nearest(ordered)
     moments = [t.timestamp() for p in ordered for t in (p.started_at, p.ended_at)]
     span = max(float(np.ptp(moments)), 10.0) if moments else 10.0
     rates = {c: max(len(rows.get(c, ())), 1) / span for c in cameras}
     if len(ordered) < 2:
-        return LinkModel(priors, rates)
+        return LinkModel(priors, rates, expected)
     links = dict(priors)
     looks = looks or compare_looks(ordered)
     may = follows(ordered, near)
-    by_way: dict[tuple[str, Way, str, Way], float] = {}
+    by_way = dict(expected)
     for _ in range(_ROUNDS):
         weights = _weights(rows, near, may, looks.total, links, rates, by_way)
-        links = _refit(rows, near, weights, priors)
-        by_way = _learn_ways(rows, near, weights)
+        links = _refit(rows, near, weights, priors, links)
+        by_way = expected | _learn_ways(rows, near, weights, expected)
     return LinkModel(links, rates, by_way)
 
 
@@ -227,10 +244,14 @@ def _rows(passages: Sequence[Passage]) -> dict[str, NDArray[np.int_]]:
     return {camera: np.array(some, dtype=int) for camera, some in rows.items()}
 
 
-def _times(a: Nearest, b: Nearest) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Times from each of `a` to each of `b`, and where the true time is at least, or at most, that."""
-    times = b.at[None] - a.at[:, None]
-    return times, a.earlier[:, None] | b.later[None], a.later[:, None] | b.earlier[None]
+def _densities(link: CameraLink, a: Nearest, b: Nearest) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Densities of the times from each of `a` to each of `b`, waits counted or not, whichever fits; and those times."""
+    at_least = a.earlier[:, None] | b.later[None]
+    at_most = a.later[:, None] | b.earlier[None]
+    plain = b.came[None] - a.left[:, None]
+    driven = b.came_unhindered[None] - a.left_hindered[:, None]
+    first, second = (link.densities(times, at_least, at_most) for times in (plain, driven))
+    return np.maximum(first, second), np.where(second > first, driven, plain)
 
 
 def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]) -> dict[tuple[str, str], CameraLink]:
@@ -270,8 +291,8 @@ def _weights(
     for (a, b), link in links.items():
         if a in rows and b in rows:
             block = np.ix_(rows[a], rows[b])
-            density = link.densities(*_times(near.take(rows[a]), near.take(rows[b])))
-            density *= _way_factors(by_way, a, b, near.ways(rows[a]), near.ways(rows[b]))
+            density, _ = _densities(link, near.take(rows[a]), near.take(rows[b]))
+            density *= _way_factors(by_way, a, b, near.way[rows[a]], near.way[rows[b]])
             odds[block] = np.where(may[block], link.chance * density / rates[b], 0.0) * np.exp(total[block])
     return share_out(odds)
 
@@ -281,6 +302,7 @@ def _refit(
     near: Nearest,
     weights: NDArray[np.float64],
     priors: Mapping[tuple[str, str], CameraLink],
+    before: Mapping[tuple[str, str], CameraLink],
 ) -> dict[tuple[str, str], CameraLink]:
     links = {}
     for (a, b), prior in priors.items():
@@ -290,8 +312,10 @@ def _refit(
         mine, theirs = rows[a], rows[b]
         block = weights[np.ix_(mine, theirs)]
         chance = (float(block.sum()) + _PRIOR_PAIRS * prior.chance) / (len(mine) + _PRIOR_PAIRS)
-        times, at_least, at_most = _times(near.take(mine), near.take(theirs))
-        links[a, b] = _fit(prior, chance, block, np.where(at_least | at_most, 0.0, block), times)
+        here, there = near.take(mine), near.take(theirs)
+        _, times = _densities(before[a, b], here, there)
+        open_ended = (here.earlier | here.later)[:, None] | (there.earlier | there.later)[None]
+        links[a, b] = _fit(prior, chance, block, np.where(open_ended, 0.0, block), times)
     return links
 
 
@@ -315,22 +339,26 @@ def _fit(
 
 
 def _learn_ways(
-    rows: Mapping[str, NDArray[np.int_]], near: Nearest, weights: NDArray[np.float64]
+    rows: Mapping[str, NDArray[np.int_]],
+    near: Nearest,
+    weights: NDArray[np.float64],
+    expected: Mapping[tuple[str, Way, str, Way], float],
 ) -> dict[tuple[str, Way, str, Way], float]:
-    """How much the ways by which it passed both cameras speak for a pair, held back where few were seen."""
+    """How much the ways by which it passed both cameras speak for a pair, as expected where few were seen."""
     factors: dict[tuple[str, Way, str, Way], float] = {}
     for a, mine in rows.items():
         for b, theirs in rows.items():
             block = weights[np.ix_(mine, theirs)]
             found = float(block.sum())
-            ways_a, ways_b = near.ways(mine), near.ways(theirs)
+            ways_a, ways_b = near.way[mine], near.way[theirs]
             for way_a in sorted(set(ways_a)):
                 of_a = ways_a == way_a
                 for way_b in sorted(set(ways_b)):
                     of_b = ways_b == way_b
                     usual = found * float(of_a.mean()) * float(of_b.mean())
-                    factor = (float(block[np.ix_(of_a, of_b)].sum()) + _PRIOR_WAYS) / (usual + _PRIOR_WAYS)
-                    factors[a, way_a, b, way_b] = float(np.clip(factor, 0.2, 5.0))
+                    prior = expected.get((a, way_a, b, way_b), 1.0)
+                    factor = (float(block[np.ix_(of_a, of_b)].sum()) + _PRIOR_WAYS * prior) / (usual + _PRIOR_WAYS)
+                    factors[a, way_a, b, way_b] = float(np.clip(factor, *_WAY_LIMITS))
     return factors
 
 

@@ -9,7 +9,7 @@ Between those moments at two cameras it drove from the one to the other, whateve
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 import numpy as np
@@ -26,52 +26,61 @@ _GROWN: Final = 1.3
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """Moments of closest approach of n passages."""
+    """Moments of closest approach of n passages, seconds of the epoch, (n,) each.
 
-    at: NDArray[np.float64]
-    """(n,) seconds of the epoch."""
+    One that stood in view, at a light or in a queue, may have stood before it came by or after: `reid.parked` knows how
+    long, and how long a thing far off stands is easily mistaken. So each moment is told without the wait and with it.
+    """
+
+    came: NDArray[np.float64]
+    """When it came by."""
+    came_unhindered: NDArray[np.float64]
+    """When it would have come by, had it not waited in view before."""
+    left: NDArray[np.float64]
+    """When it drove on from there."""
+    left_hindered: NDArray[np.float64]
+    """When it would have driven on, had it waited beside the camera for as long as it did farther off."""
     later: NDArray[np.bool_]
-    """(n,) it was still coming nearer when it was last seen: the moment lies after `at`."""
+    """It was still coming nearer when it was last seen: the moment lies after."""
     earlier: NDArray[np.bool_]
-    """(n,) it was already going away when it was first seen: the moment lies before `at`."""
-
+    """It was already going away when it was first seen: the moment lies before."""
     way: NDArray[np.str_]
-    """(n,) of `Way`."""
-
-    def ways(self, rows: NDArray[np.int_]) -> NDArray[np.str_]:
-        """The ways of some of them."""
-        return self.way[rows]
+    """Of `Way`."""
 
     def take(self, rows: NDArray[np.int_]) -> Nearest:
         """Some of them."""
-        return Nearest(self.at[rows], self.later[rows], self.earlier[rows], self.way[rows])
+        return Nearest(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 def nearest(passages: Sequence[Passage]) -> Nearest:
     """The moments of many passages."""
-    at = np.zeros(len(passages))
-    later = np.zeros(len(passages), dtype=bool)
-    earlier = np.zeros(len(passages), dtype=bool)
-    way = np.full(len(passages), "across", dtype="U7")
-    for row, p in enumerate(passages):
-        at[row], later[row], earlier[row], way[row] = _of(p)
-    return Nearest(at, later, earlier, way)
+    rows = [_of(p) for p in passages]
+    columns = tuple(zip(*rows, strict=True)) if rows else ((),) * len(fields(Nearest))
+    kinds = [np.dtype(kind) for kind in ("f8", "f8", "f8", "f8", "?", "?", "U7")]
+    return Nearest(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
 
 
 def nearest_s(passage: Passage) -> float:
-    """The moment of one passage, seconds of the epoch."""
+    """When one came by, seconds of the epoch."""
     return _of(passage)[0]
 
 
-def _of(p: Passage) -> tuple[float, bool, bool, Way]:
+def travel_s(a: Passage, b: Passage) -> float:
+    """Seconds from being nearest to the one camera to being nearest to the other."""
+    return _of(b)[0] - _of(a)[2]
+
+
+def _of(p: Passage) -> tuple[float, float, float, float, bool, bool, Way]:
     start, end = p.started_at.timestamp(), p.ended_at.timestamp()
+    waited = min(p.waited_s, end - start)
     grown = _side(p.last_box) / max(_side(p.first_box), 1e-6)
     if grown >= _GROWN:
         # Without an edge it did not leave the picture: it stands in a queue, or the recording ended.
-        return end, p.exit == "inside", False, "towards"
+        return end, end - waited, end, end, p.exit == "inside", False, "towards"
     if grown <= 1 / _GROWN:
-        return start, False, p.entry == "inside", "away"
-    return (start + end) / 2, False, False, "across"
+        return start, start, start, start + waited, False, p.entry == "inside", "away"
+    middle = (start + end) / 2
+    return middle, middle - waited / 2, middle, middle + waited / 2, False, False, "across"
 
 
 def _side(box: Box) -> float:

@@ -1,51 +1,47 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The most probable way of one vehicle through the cameras: the best chain of passages through the one asked for.
 
-1. Every candidate is weighed by its looks against the passage asked for and those a person has accepted.
-2. Every ordered pair is weighed by the camera-link model: which camera follows, after how long; and held back where
-   another pair explains either of the two better.
-3. Dynamic programming finds the chain of greatest total weight, forward in time from the passage asked for, and
-   backward; a chain ends where going on would cost more than it brings.
-4. Each step gets a probability and its arguments. Rejected passages are out, accepted ones are in.
+1. Every ordered pair of candidates is weighed by the camera-link model (which camera follows, by which way, after how
+   long) and by looks. Each passage has one successor at most, so pairs share: what a pair gets is the chance that the
+   one comes next after the other, rivals on both sides and "nobody saw it again" taken into account.
+2. From the passage asked for the chain goes on, forward and backward, to the likeliest next one that looks like it,
+   and ends where that is less than likely: a wrong step is worse than a missing one.
+3. Passages that a person accepted are part of it, and between them lies the best way; rejected ones are out.
+4. A step's probability is that of its whole way from the nearest passage that is sure, put right by `Calibration`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.calibration import DEFAULT, Calibration
-from reid.links import LinkModel, share_out, travel_s
+from reid.links import LinkModel
 from reid.looks import Looks, compare_looks
-from reid.nearest import nearest_s
+from reid.nearest import nearest_s, travel_s
 from reid.passage import Passage
 
 Verdict = Literal["accepted", "rejected"]
 
-_FORCED: Final = 1e4
-_QUIET_HZ: Final = 0.05
-"""Vehicles a second at a camera up to which going on must bring something; measured on made-up and drawn towns."""
-_DENSE: Final = -0.9
-"""Per e-fold of traffic above that: each pair says less of itself, and the vehicle goes on all the same."""
-_LOWEST_COST: Final = -1.5
-_TO_QUERY: Final = 0.7
-_TO_NEIGHBOUR: Final = 0.4
-"""How much looks count, towards the passage asked for and towards the step before: they are not independent."""
-_RIVALRY: Final = 1.0
-"""How much of what rival pairs take away counts."""
-_LEAST_SHARE: Final = 0.02
-"""However strong its rivals, a pair keeps this."""
-_TURNS: Final = 4.0
-"""Cost of coming straight back to the camera before the last: few turn round between two cameras."""
+_LEAST_NEXT: Final = 0.3
+"""Chance of coming next below which the chain ends."""
+_LIKE_QUERY: Final = 0.4
+"""How much it counts that a candidate looks less like what is sure than it could, beside looking like its neighbour."""
+_ENOUGH_LIKE: Final = 1.5
+_MOST_UNLIKE: Final = -4.0
 _LEAST_LOOK: Final = -3.2
 """A candidate that looks less like it than this is no step, however well it fits in time."""
 _RIVAL_LOOK: Final = 1.0
 """How much less a rival may look like it than the step itself."""
 _RIVAL_TIME: Final = 2.0
+_HARDLY: Final = 1e-6
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +50,7 @@ class Step:
 
     passage: Passage
     probability: float
-    """Calibrated, that this is the vehicle asked for."""
+    """That this is the vehicle asked for: `reid.calibration` says what that is worth."""
     look: float
     """Likeness of appearance, 0 to 1."""
     colour: float
@@ -97,88 +93,77 @@ def trace(
     looks = compare_looks(nodes)
     at = {p.id: i for i, p in enumerate(nodes)}
     origin = at[query.id]
-    sure = [origin, *(at[i] for i, word in said.items() if word == "accepted" and i in at)]
-    look, colour, worth = _node_worth(looks, sure)
-    fits = worth >= _LEAST_LOOK
+    sure = sorted({origin, *(at[i] for i, word in said.items() if word == "accepted" and i in at)})
+    look, colour, total = _likeness(looks, sure)
+    fits = total >= _LEAST_LOOK
     fits[sure] = True
-    worth = _TO_QUERY * worth - _step_cost(links)
-    worth[sure] = _FORCED
-
-    time = links.evidences(nodes)
-    value = _held_back(time, looks)
-    cameras = np.array([p.camera for p in nodes])
-    chain = _best(cameras, value, worth, fits, origin, forward=False)[::-1][:-1]
-    chain += _best(cameras, value, worth, fits, origin, forward=True)
+    times = links.evidences(nodes)
+    chances = np.triu(links.next_chances(times, looks), 1)  # nodes are in order of time: nothing is followed back
+    held = np.where(fits, np.exp(_LIKE_QUERY * np.clip(total - _ENOUGH_LIKE, _MOST_UNLIKE, 0.0)), 0.0)
+    held[sure] = 1.0
+    chain, reached = _chain(chances, held, sure)
     return [
-        _step(place, chain, nodes, links, time, looks, look, colour, fits, said, origin, calibration)
+        _step(place, chain, reached, nodes, links, times, looks, look, colour, fits, said, origin, calibration)
         for place in range(len(chain))
     ]
 
 
-def _step_cost(links: LinkModel) -> float:
-    """What going on must bring; below nothing in dense traffic."""
-    usual = float(np.mean(list(links.rates.values()))) if links.rates else _QUIET_HZ
-    return float(np.clip(_DENSE * np.log(usual / _QUIET_HZ), _LOWEST_COST, 0.0))
-
-
-def _node_worth(
-    looks: Looks, sure: Sequence[int]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Evidence of look, of colour and of both for each node: the mean over what is sure to be it and the best of it."""
+def _likeness(looks: Looks, sure: Sequence[int]) -> tuple[Floats, Floats, Floats]:
+    """Evidence of look, of colour and of both for each node: half the mean over what is sure, half the best of it."""
     look, colour, total = (m[:, list(sure)] for m in (looks.look, looks.colour, looks.total))
     look, colour, total = (0.5 * (m.mean(axis=1) + m.max(axis=1)) for m in (look, colour, total))
     return look, colour, total
 
 
-def _held_back(time: NDArray[np.float64], looks: Looks) -> NDArray[np.float64]:
-    """Evidence of each pair following each other, less where a rival pair takes one of the two: (n, n)."""
-    odds = np.exp(np.minimum(time + looks.total, 20.0))
-    alone = odds / (1 + odds)
-    rivalry = np.log((share_out(odds) + _LEAST_SHARE) / (alone + _LEAST_SHARE))
-    return np.asarray(time + _TO_NEIGHBOUR * looks.total + _RIVALRY * rivalry)
+def _chain(chances: Floats, held: Floats, sure: Sequence[int]) -> tuple[list[int], dict[int, float]]:
+    """The chain through all that is sure, in order, and the chance of the way by which each other node was reached."""
+    reached = dict.fromkeys(sure, 1.0)
+    chain = _onward(chances.T, held, sure[0], reached)[::-1]
+    for start, end in pairwise(sure):
+        chain += [start, *_between(chances, held, start, end, reached)]
+    return [*chain, sure[-1], *_onward(chances, held, sure[-1], reached)], reached
 
 
-def _best(
-    cameras: NDArray[np.str_],
-    value: NDArray[np.float64],
-    worth: NDArray[np.float64],
-    fits: NDArray[np.bool_],
-    origin: int,
-    *,
-    forward: bool,
-) -> list[int]:
-    """The chain of greatest weight that begins at `origin`, in the direction's order."""
-    order = range(origin + 1, len(worth)) if forward else range(origin - 1, -1, -1)
-    score = np.full(len(worth), -np.inf)
-    score[origin] = 0.0
+def _onward(chances: Floats, held: Floats, start: int, reached: dict[int, float]) -> list[int]:
+    """The nodes that come next after `start`, one after the other, as long as the next one is likely enough."""
+    out: list[int] = []
+    here = start
+    while True:
+        likely = chances[here] * held
+        following = int(np.argmax(likely))
+        if likely[following] < _LEAST_NEXT:
+            return out
+        reached[following] = reached[here] * float(likely[following])
+        out.append(following)
+        here = following
+
+
+def _between(chances: Floats, held: Floats, start: int, end: int, reached: dict[int, float]) -> list[int]:
+    """The nodes on the likeliest way from one sure node to the next, the ends left out; none where straight is best."""
+    best = np.full(end + 1, -np.inf)
+    best[start] = 0.0
     came: dict[int, int] = {}
-    before = np.full(len(worth), "", dtype=cameras.dtype)
-    """The camera that each node was reached from."""
-    for i in order:
-        if not fits[i]:
-            continue
-        reached = score + (value[:, i] if forward else value[i])
-        reached = reached - _TURNS * (before == cameras[i])
-        source = int(np.argmax(reached))
-        best = float(reached[source])
-        if not np.isfinite(best) and worth[i] >= _FORCED:
-            # Accepted, and no chain reaches it in time: it joins after what is reached, whatever the model thinks.
-            source = int(np.argmax(score))
-            best = float(score[source]) - 10.0
-        if np.isfinite(best):
-            score[i] = best + worth[i]
-            came[i] = source
-            before[i] = cameras[source]
-    end = max(np.flatnonzero(np.isfinite(score)).tolist(), key=lambda i: (score[i], -abs(i - origin)))
-    chain = [int(end)]
-    while chain[-1] != origin:
-        chain.append(came[chain[-1]])
-    return chain[::-1]
+    for i in range(start + 1, end + 1):
+        likely = chances[start:i, i] * held[i]
+        if i < end:
+            likely = np.where(likely >= _LEAST_NEXT, likely, 0.0)
+        gain = best[start:i] + np.log(np.maximum(likely, _HARDLY) / _LEAST_NEXT)
+        source = int(np.argmax(gain))
+        if i == end or likely[source] > 0:
+            best[i], came[i] = gain[source], start + source
+    way = [came[end]]
+    while way[-1] != start:
+        way.append(came[way[-1]])
+    way = way[-2::-1]
+    for before, here in pairwise([start, *way]):
+        reached[here] = reached[before] * float(chances[before, here] * held[here])
+    return way
 
 
 def _step(
     place: int,
     chain: Sequence[int],
+    reached: Mapping[int, float],
     nodes: Sequence[Passage],
     links: LinkModel,
     times: NDArray[np.float64],
@@ -211,7 +196,7 @@ def _step(
         decision, probability = "accepted", 1.0
     else:
         decision = "none"
-        probability = calibration.probability(float(look[i]), float(colour[i]), time, rivals)
+        probability = calibration.probability(reached[i])
     return Step(
         passage=passage,
         probability=round(probability, 4),

@@ -50,7 +50,8 @@ def hold_against_truth(town: Path, found: Found) -> Scored:
     out.tables["class"] = attributes.classes(found, owner, kinds)
     baseline, threshold = identities.baseline_idf1(laid, found)
     places = {c["name"]: (float(c["x"]), float(c["y"])) for c in truth.table("cameras").to_pylist()}
-    traces = trace_score(found, owner, places)
+    headings = {c["name"]: float(c["heading_deg"]) for c in truth.table("cameras").to_pylist()}
+    traces = trace_score(found, owner, places, headings)
     least = max(1, total["truth"])
     out.figures |= {
         "town": truth.summary["town"],
@@ -72,6 +73,7 @@ def hold_against_truth(town: Path, found: Found) -> Scored:
         "trace_recall": traces.recall,
         "trace_precision": traces.precision,
         "traces": traces.traces,
+        "traces_exact": traces.exact / max(1, traces.traces),
         "colour_accuracy": out.tables["colour"].accuracy,
         "class_accuracy": out.tables["class"].accuracy,
         "coverage_doubtful": float(np.mean([c.status == "doubtful" for c in found.coverage] or [False])),
