@@ -39,7 +39,7 @@ def page(gate: GateClient) -> None:
     if not month:
         st.subheader(t("by_month"))
         counts = (t("requests"), found.requests_by_month), (t("handovers"), found.exports_by_month)
-        st.html(pictures.months(names, *counts))
+        st.html(pictures.months(short_names(), *counts))
     left, right = st.columns(2)
     with left:
         _bars(t("by_offence"), dict(found.by_offence))
@@ -104,4 +104,11 @@ def month_names() -> tuple[str, ...]:
     """Of the page's language."""
     french = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre"
     english = "January February March April May June July August September October November December"
+    return tuple((english if language() == "en" else french).split())
+
+
+def short_names() -> tuple[str, ...]:
+    """The same, as they stand under a column."""
+    french = "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc."
+    english = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec"
     return tuple((english if language() == "en" else french).split())

@@ -31,7 +31,13 @@ def page(gate: GateClient) -> None:
     if not lines:
         st.info(t("journal_none"))
         return
-    st.dataframe([_row(line) for line in lines], hide_index=True, height=560)
+    wide = st.column_config.TextColumn(width="medium")
+    st.dataframe(
+        [_row(line) for line in lines],
+        hide_index=True,
+        height=560,
+        column_config={t("person"): wide, t("requisition"): wide, t("directed_by"): wide},
+    )
     st.caption(t("journal_verify"))
 
 
@@ -42,7 +48,7 @@ def _row(line: JournalLine) -> dict[str, object]:
         t("time"): local(line.at),
         t("act"): t(act) if act in TEXTS else line.act,
         t("phase"): t("phase_" + line.phase),
-        t("person"): line.person,
+        t("person"): line.person or t("nobody"),
         t("requisition"): line.requisition,
         t("directed_by"): line.directed_by,
         t("detail"): json.dumps(line.details, ensure_ascii=False)[:400] if line.details else "",

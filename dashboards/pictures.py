@@ -84,7 +84,7 @@ def months(names: Sequence[str], first: tuple[str, Sequence[int]], second: tuple
         return f'<div class="column {kind}">{count}<div style="height:{78 * count / most:.0f}%"></div></div>'
 
     cells = [
-        f'<div><div class="columns">{column(a, "")}{column(b, "second")}</div>{escape(name[:4])}</div>'
+        f'<div><div class="columns">{column(a, "")}{column(b, "second")}</div>{escape(name)}</div>'
         for name, a, b in zip(names, first[1], second[1], strict=True)
     ]
     key = f'<div class="passage-key"><i></i>{escape(first[0])}<i class="second"></i>{escape(second[0])}</div>'

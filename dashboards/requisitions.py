@@ -30,9 +30,16 @@ def page(gate: GateClient, person: Whoami, cameras: Sequence[CameraInfo]) -> Non
     found = gate.requisitions()
     if not found:
         st.info(t("register_empty"))
-    for requisition in found:
+    at_work = [r for r in found if r.state in ("draft", "open")]
+    ended = [r for r in found if r.state not in ("draft", "open")]
+    for requisition in at_work:
         with st.container(border=True):
             _one(gate, person, requisition, labels)
+    if ended:
+        with st.expander(t("register_ended", n=len(ended)), expanded=not at_work):
+            for requisition in ended:
+                with st.container(border=True):
+                    _one(gate, person, requisition, labels)
 
 
 def _one(gate: GateClient, person: Whoami, requisition: RequisitionInfo, labels: dict[str, str]) -> None:

@@ -307,6 +307,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "verification/verifier.html in a browser, offline, types the slip's fingerprint and chooses the folder; or:",
     ),
     "register_empty": ("Aucune réquisition enregistrée.", "No requisition registered."),
+    "register_ended": ("Closes et expirées : {n}", "Closed and expired: {n}"),
     "review_due": (
         "Enregistrée et ouverte par la même personne : à contrôler.",
         "Registered and opened by one person: to be reviewed.",
@@ -363,6 +364,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Chain and signatures are verified offline: `passage journal verify`.",
     ),
     "person": ("Personne", "Person"),
+    "nobody": ("(le système)", "(the system)"),
     "person_help": ("Nom entier ; vide : tout le monde", "Whole name; empty: everybody"),
     "entries": ("Inscriptions", "Entries"),
     "phase": ("Phase", "Phase"),
