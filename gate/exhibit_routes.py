@@ -3,40 +3,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from gate.door import Door
 from gate.exhibit_tickets import Tickets
 from gate.exhibits import Exhibits
 from gate.messages import ExhibitRequest
-from gate.sessions import Live
-
-Answer = Callable[[Request, bytes], Response]
+from gate.wire import HEADERS, MakeRoute, answered, read
 
 
 class ExhibitRoutes:
-    """Answers; every one ends in a rule of `access.py` by way of the grant."""
+    """Every one ends in a rule of `access.py`, by way of the grant."""
 
-    def __init__(
-        self,
-        exhibits: Exhibits,
-        tickets: Tickets,
-        live: Callable[[Request], Live],
-        read: Callable[[bytes, type[ExhibitRequest]], ExhibitRequest],
-        headers: dict[str, str],
-    ) -> None:
+    def __init__(self, exhibits: Exhibits, tickets: Tickets, door: Door) -> None:
         self._exhibits = exhibits
-        self._tickets = tickets
-        self._live = live
-        self._read = read
-        self._headers = headers
+        self.tickets = tickets
+        self._door = door
 
-    def routes(self, route: Callable[[str, str, Answer], Route]) -> list[Route]:
-        """Every way, made by the service's own way of making them."""
+    def routes(self, route: MakeRoute) -> list[Route]:
+        """Every way of these."""
         return [
             route("/grants/{grant}/export", "POST", self.export),
             route("/grants/{grant}/exports", "POST", self.ask),
@@ -46,30 +35,25 @@ class ExhibitRoutes:
 
     def export(self, request: Request, body: bytes) -> Response:
         """An exhibit package, at once."""
-        wanted = self._read(body, ExhibitRequest)
-        name, pieces = self._exhibits.export(self._live(request), request.path_params["grant"], wanted)
-        return self._zip(name, pieces)
+        live = self._door.live(request)
+        return _zip(*self._exhibits.export(live, request.path_params["grant"], read(body, ExhibitRequest)))
 
     def ask(self, request: Request, body: bytes) -> Response:
         """Ask for a package; its browser downloads it afterwards."""
-        live = self._live(request)
-        wanted = self._read(body, ExhibitRequest)
-        return self._json(self._tickets.ask(live, request.path_params["grant"], wanted))
+        live = self._door.live(request)
+        return answered(self.tickets.ask(live, request.path_params["grant"], read(body, ExhibitRequest)))
 
     def status(self, request: Request, body: bytes) -> Response:
         """How far it has come."""
-        live, path = self._live(request), request.path_params
-        return self._json(self._tickets.status(live, path["grant"], path["ticket"]))
+        live, path = self._door.live(request), request.path_params
+        return answered(self.tickets.status(live, path["grant"], path["ticket"]))
 
     def package(self, request: Request, body: bytes) -> Response:
         """The package itself, made while it is sent."""
-        live, path = self._live(request), request.path_params
-        name, pieces = self._tickets.download(live, path["grant"], path["ticket"])
-        return self._zip(name, pieces)
+        live, path = self._door.live(request), request.path_params
+        return _zip(*self.tickets.download(live, path["grant"], path["ticket"]))
 
-    def _zip(self, name: str, pieces: object) -> Response:
-        headers = {**self._headers, "Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(pieces, media_type="application/zip", headers=headers)  # type: ignore[arg-type]
 
-    def _json(self, answer: object) -> Response:
-        return Response(msgspec.json.encode(answer), media_type="application/json", headers=self._headers)
+def _zip(name: str, pieces: Iterator[bytes]) -> Response:
+    headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)

@@ -47,7 +47,7 @@ from gate.rounds import Rounds
 from gate.secrets import made_once
 from gate.session_routes import SessionRoutes
 from gate.setup import set_up
-from gate.wire import HEADERS, Answer, answered, read, refused, whole_body
+from gate.wire import Answer, answered, read, refused, whole_body
 from gate.witness import witnesses
 
 log = logging.getLogger("gate")
@@ -62,7 +62,7 @@ class Service:
         self.door = Door(gate)
         self.acts = Acts(gate)
         self.exhibits = Exhibits(gate, self.acts)
-        self.packages = ExhibitRoutes(self.exhibits, Tickets(gate, self.exhibits), self.door.live, read, HEADERS)
+        self.packages = ExhibitRoutes(self.exhibits, Tickets(gate, self.exhibits), self.door)
         evidence = rounds.evidence if rounds is not None else Evidence(gate)
         # Without rounds, as in tests, evidence is secured before the opening answers.
         begin = rounds.wake if rounds is not None else evidence.secure_pending

@@ -179,10 +179,10 @@ def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
     assert text("export_ready", "fr", seconds=27).split("(")[0] in _said(app)
     ((grant, asked),) = app.session_state["tickets"][requisition]
     service = town.http().app.state.service  # type: ignore[attr-defined]
-    held = service.packages._tickets._held[asked]
+    held = service.packages.tickets._held[asked]
     assert held.plan.grant == grant and held.plan.permit.because.directed_by == "Capitaine Durand, commissariat"
     live = town.gate.sessions.check(_token(app, town))
-    name, pieces = service.packages._tickets.download(live, grant, asked)
+    name, pieces = service.packages.tickets.download(live, grant, asked)
     with zipfile.ZipFile(io.BytesIO(b"".join(pieces))) as package:
         assert package.testzip() is None and name.startswith("piece-")
         assert any(n.split("/")[1] == "images" for n in package.namelist())

@@ -76,7 +76,7 @@ def test_what_broke_off_says_so_and_may_be_begun_again(town: Town) -> None:
     asked = tech.ask_export(grant, **ASKED)
     service = town.http().app.state.service  # type: ignore[attr-defined]
     live = town.gate.sessions.check(tech.token or "")
-    _, pieces = service.packages._tickets.download(live, grant, asked.id)
+    _, pieces = service.packages.tickets.download(live, grant, asked.id)
     next(pieces)
     assert tech.export_status(grant, asked.id).state == "making"
     with pytest.raises(Conflict):
