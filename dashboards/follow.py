@@ -40,7 +40,9 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
             st.pydeck_chart(deck, height=420)
     with right if deck is not None else st.container():
         st.subheader(t("table"))
-        st.dataframe([_row(n, step, labels, clock) for n, step in enumerate(trace.steps, 1)], hide_index=True)
+        # Why each is believed stands under its picture, and in the file.
+        rows = [_row(n, step, labels, clock) for n, step in enumerate(trace.steps, 1)]
+        st.dataframe(rows, hide_index=True, column_order=["#", t("time"), t("camera"), t("probability"), t("state")])
         save, join = st.columns(2)
         save.download_button(
             t("download_table"), _csv(trace, labels), f"trace-{query[:8]}.csv", "text/csv", width="stretch"

@@ -108,10 +108,12 @@ def _more(grant: GrantInfo, requisition: RequisitionInfo, labels: dict[str, str]
 def _form(gate: GateClient, grant: GrantInfo, requisition: RequisitionInfo, wanted: list[Chosen]) -> None:
     with st.form("handover"):
         left, right = st.columns(2)
-        purpose = left.text_input(t("purpose_again"), help=t("purpose_again_help"))
-        recipient = right.text_input(t("recipient"), requisition.authority_name, help=t("recipient_help"))
-        viewing = left.checkbox(t("viewing"), help=t("viewing_help"))
-        mask = right.checkbox(t("mask"), help=t("mask_help"))
+        purpose = left.text_input(t("purpose_again"), help=t("purpose_again_help"), key=f"why-{requisition.id}")
+        recipient = right.text_input(
+            t("recipient"), requisition.authority_name, help=t("recipient_help"), key=f"whom-{requisition.id}"
+        )
+        viewing = left.checkbox(t("viewing"), help=t("viewing_help"), key=f"viewing-{requisition.id}")
+        mask = right.checkbox(t("mask"), help=t("mask_help"), key=f"mask-{requisition.id}")
         if not st.form_submit_button(t("prepare"), type="primary", disabled=not wanted):
             return
     traces = [c for c in wanted if c.kind == "trace"]
