@@ -119,6 +119,7 @@ def test_gaps_are_kept_with_their_reasons(tmp_path: Path) -> None:
     assert list(reader.records("c1", HOUR)) == []
 
 
+@pytest.mark.slow
 def test_after_a_crash_at_any_byte_whole_records_are_there_and_writing_goes_on(tmp_path: Path) -> None:
     """Cut the segment at every length, with the index ahead of it, as far, or missing."""
     whole = tmp_path / "whole"

@@ -235,6 +235,7 @@ def test_continuous_indexing_without_a_camera_for_it_is_refused(site: Site) -> N
         index(site, Share(), Drain(), broker=MemoryBroker(), detector=DETECTOR)
 
 
+@pytest.mark.slow
 def test_continuous_indexing_looks_only_at_cameras_in_that_mode(site: Site, gops: dict[str, list[Gop]]) -> None:
     cameras = tuple(
         c.model_copy(update={"indexing": "continuous" if c.name == "c2" else "on_requisition"}) for c in site.cameras

@@ -150,6 +150,7 @@ def test_a_store_that_is_away_is_waited_for(site: Site, town: MadeTown) -> None:
     assert store.count(BOUNDS, PassageQuery()) == len(town.passages)
 
 
+@pytest.mark.slow
 def test_continuous_linking_gives_every_passage_a_vehicle_as_time_goes_on(town: MadeTown) -> None:
     linking = Linking("live")
     words: dict[str, str] = {}
