@@ -186,6 +186,7 @@ def trace(
     passage: str,
     accept: Annotated[list[str] | None, typer.Option(help="A passage that is the vehicle; may be repeated.")] = None,
     reject: Annotated[list[str] | None, typer.Option(help="A passage that is not; may be repeated.")] = None,
+    undo: Annotated[list[str] | None, typer.Option(help="A passage whose earlier decision is taken back.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep these decisions with the requisition.")] = False,
     pictures: Annotated[Path | None, typer.Option("--pictures", help="Folder to write the best view of each.")] = None,
     wanted: Wanted = "",
@@ -196,6 +197,7 @@ def trace(
     """Follow one vehicle from camera to camera. Candidates to check, never an identification."""
     decisions = [Decision(passage_id=p, verdict="accepted") for p in accept or ()]
     decisions += [Decision(passage_id=p, verdict="rejected") for p in reject or ()]
+    decisions += [Decision(passage_id=p, verdict="none") for p in undo or ()]
     gate = client(site)
     grant = granted(gate, wanted, ("trace", "search", "picture"), directed_by)
     if keep:

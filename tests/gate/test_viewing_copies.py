@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pypdf import PdfReader
+from typer.testing import CliRunner
 
 from connectors.archive import ArchiveWriter
 from connectors.camera import CameraReader
 from connectors.gop import Gop
 from connectors.remux import content_hashes
-from gate import exhibit_viewing, exhibits
+from gate import commands, exhibit_viewing, exhibits
 from gate.errors import Invalid, NotFound
 from gate.exhibit_viewing import Band, Caption, boxes_at, masked, viewing_copy
 from reid.passage import Sighting, Track
@@ -218,6 +219,20 @@ def test_a_package_with_masked_copies(town_of_video: Town, tmp_path: Path) -> No
     for verifier in (by_script, by_page):
         good, words = verifier(folder, exhibits.fingerprint(town.gate))
         assert good, words
+
+
+def test_one_command_does_the_same(town_of_video: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    town_of_video.opened()
+    tech = town_of_video.client("tech")
+    monkeypatch.setattr(commands, "client", lambda site=None: tech)
+    clip = f"mairie={span(12, 16).start.isoformat()}..{span(12, 16).end.isoformat()}"
+    words = ["export", "--purpose", "remise", "--to-whom", "Capitaine Durand", "--viewing", "--clip", clip]
+    done = CliRunner().invoke(commands.app, [*words, "--out", str(tmp_path / "x.zip"), "--json"])
+    assert done.exit_code == 0, done.output
+    with zipfile.ZipFile(tmp_path / "x.zip") as package:
+        assert any("/visionnage/mairie-" in name for name in package.namelist())
+    refused = CliRunner().invoke(commands.app, [*words, "--mask", "--out", str(tmp_path / "y.zip")])
+    assert isinstance(refused.exception, Invalid) and not (tmp_path / "y.zip").exists()
 
 
 def test_masking_needs_a_vehicle_and_its_path(town_of_video: Town, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ JOURNAL = "tests/gate/test_journal.py::"
 CHECK = "tests/gate/test_journal_check.py::"
 EVIDENCE = "tests/gate/test_evidence.py::"
 EXHIBITS = "tests/gate/test_exhibits.py::"
+TICKETS = "tests/gate/test_exhibit_tickets.py::"
+VIEWING = "tests/gate/test_viewing_copies.py::"
 PROOF = "tests/gate/test_proof.py::"
 THREATS = "tests/threats/test_threats.py::"
 
@@ -206,6 +208,28 @@ GUARDS: tuple[tuple[Change, str], ...] = (
     (
         Change("export after closure", "gate.exhibits", "                    gate.grants.still(permit)\n", ""),
         EXHIBITS + "test_what_breaks_off_is_unsigned_and_journalled",
+    ),
+    (
+        Change(
+            "borrowed package",
+            "gate.exhibit_tickets",
+            "ticket is None or ticket.session != live.id or ticket.plan.grant != grant",
+            "ticket is None",
+        ),
+        TICKETS + "test_a_ticket_is_of_one_session",
+    ),
+    (
+        Change(
+            "package after closure",
+            "gate.exhibits",
+            'permit = self._gate.grants.permit(live, plan.grant, "export")',
+            "permit = plan.permit",
+        ),
+        TICKETS + "test_a_ticket_dies_with_its_requisition",
+    ),
+    (
+        Change("mask", "gate.exhibit_viewing", "picture = masked(picture, boxes_at(kept, at))", "pass"),
+        VIEWING + "test_outside_the_chosen_vehicle_nothing_can_be_told",
     ),
     (
         Change(
