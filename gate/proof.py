@@ -7,6 +7,7 @@ It ends in a line of the register, good or bad: a byte that survived is a failur
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -15,18 +16,20 @@ from sqlalchemy import select
 
 from connectors.archive import ArchiveEraser, ArchiveReader
 from connectors.archive_views import VIEWS
-from connectors.broker import Broker
-from connectors.errors import ConnectorError
-from connectors.gop import Gap, Gop
-from connectors.records import decode_dead, decode_frame
+from connectors.broker import Broker, Reader
+from connectors.errors import ConnectorError, OffsetGone, RecordError
+from connectors.gop import FrameRecord, Gap, Gop
+from connectors.records import IndexRecord, decode_dead, decode_frame, decode_index
 from connectors.store import StoreKeeper
 from gate.database import RegisterRow, RequisitionRow
 from gate.gate import Gate
 from gate.journal import Because
-from reid.passage import LIVE
+from reid.passage import LIVE, Coverage, Passage, Track
 
 FOLDERS = ("uploads", "exports", "tmp", "thumbnails", "vectors", "backups")
 """Below the data folder; each need not exist, and holds nothing older than the limit."""
+PATIENCE_S = 30.0
+"""How long a topic may give nothing before it counts as not looked at."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,42 +142,66 @@ def _topics(broker: Broker | None, before: datetime, ended: set[str]) -> tuple[s
         scope = topic.rpartition(".")[2]
         if scope in ended:
             found.append(f"topic {topic} of a requisition that ended")
-        if not topic.startswith(("frames.", "dead.")):
-            continue
         starts = {p: first for p, (first, following) in broker.extent(topic).items() if following > first}
         if not starts:
             continue
         reader = broker.reader(topic, starts)
         try:
-            waiting = set(starts)
-            # The first record of each partition is its oldest; a few empty polls mean that it was erased just now.
-            for _ in range(200):
-                for message in reader.poll(50):
-                    if message.partition in waiting:
-                        waiting.discard(message.partition)
-                        reader.finish(message.partition)
-                        at = _captured(topic, message.value)
-                        if at is not None and at < before:
-                            found.append(f"{topic}/{message.partition}: captured at {at.isoformat()}")
-                if not waiting:
-                    break
+            extent = broker.extent(topic)
+            found += _past(topic, reader, {p: extent[p][1] for p in starts}, before)
         finally:
             reader.close()
-    return f"the oldest record of every partition of {len(topics)} topics", found
+    return f"every record of the results and dead letters, the oldest video of {len(topics)} topics", found
+
+
+def _past(topic: str, reader: Reader, ends: dict[int, int], before: datetime) -> list[str]:
+    """Partitions of a topic that hold something past its date.
+
+    Video is too much to read again: it is appended as it is captured, and the broker drops it in that order, so that
+    the first record of a partition tells. Results and dead letters are few, and every one is looked at.
+    """
+    found: dict[int, str] = {}
+    waiting, patience = dict(ends), time.monotonic() + PATIENCE_S
+    while waiting:
+        try:
+            messages = reader.poll(50)
+        except OffsetGone as gone:
+            # Dropped while we looked: what is left of it is read on, if anything is.
+            if gone.earliest >= waiting.get(gone.partition, 0):
+                waiting.pop(gone.partition, None)
+            continue
+        if not messages:
+            if time.monotonic() > patience:
+                raise OSError(f"partitions {sorted(waiting)} of {topic} give nothing")
+            time.sleep(0.01)
+        for message in messages:
+            if message.partition not in waiting:
+                continue
+            at = _captured(topic, message.value)
+            if at is not None and at < before:
+                found.setdefault(message.partition, f"{topic}/{message.partition}: captured at {at.isoformat()}")
+            if topic.startswith("frames.") or message.offset + 1 >= waiting[message.partition]:
+                del waiting[message.partition]
+                reader.finish(message.partition)
+    return [found[p] for p in sorted(found)]
 
 
 def _captured(topic: str, data: bytes) -> datetime | None:
+    """When a record's last frame was captured; None where it says nothing of a time."""
+    record: FrameRecord | IndexRecord
     if topic.startswith("dead."):
         try:
-            dead = decode_dead(data)
-            record = decode_frame(dead.data)
-        except ConnectorError:
+            # What was damaged on its way says nothing any more.
+            record = decode_frame(decode_dead(data).data)
+        except RecordError:
             return None
     else:
-        record = decode_frame(data)
+        record = decode_index(data) if topic.startswith("passages.") else decode_frame(data)
     if isinstance(record, Gop):
         return record.last_at
-    return record.ended_at if isinstance(record, Gap) else None
+    if isinstance(record, Track):
+        return record.sightings[-1].at
+    return record.ended_at if isinstance(record, Gap | Passage | Coverage) else None
 
 
 def _keys(gate: Gate, before: datetime) -> tuple[str, list[str]]:

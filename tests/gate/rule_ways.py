@@ -281,6 +281,10 @@ SHOW_PICTURES = frozenset(
     "search passage picture picture_url still still_url rewind rewind_stream video_url trace export export_url".split()
 )
 """Methods that may show something at all; out of every other nothing may come."""
+NAME_A_CAMERA = frozenset(
+    "rewind rewind_stream video_url still still_url search coverage export ask_export export_status export_url".split()
+)
+"""Methods whose request names a camera and an interval, so that a rule can refuse it before anything is read."""
 NAMES_IDS = frozenset({"journal"})
 """The auditor's journal names what was looked at; it shows none of it."""
 

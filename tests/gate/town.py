@@ -116,6 +116,7 @@ class Town:
         cameras: Sequence[str] = ("mairie", "gare", "pont"),
         now: datetime | None = None,
         port: int = 18600,
+        store: Any = None,
     ) -> None:
         self.folder = folder
         self.clock = Clock(now or START + timedelta(hours=1))
@@ -139,7 +140,7 @@ class Town:
             }
         )
         set_up(self.site)
-        self.store = MemoryStore()
+        self.store: Any = store or MemoryStore()
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.gate = self.new_gate()
         self.gate.keys.publish(self.gate.not_before())
