@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from reid.letterbox import PAD_VALUE, plan_fit
 
 F32 = NDArray[np.float32]
-INPUT_HW = (384, 640)
+INPUT_HW = (576, 960)
 """The shipped detector's input: pictures are brought to its scale once, and crops are cut from that."""
-CROP = 256
+CROP = 320
 """Side of a training crop in pixels of the input scale: a fraction of the picture, and of the work."""
-LEAST_HEIGHT = 5.0
-"""Lowest box, in pixels of the crop, that is labelled (10 px at 720p)."""
+LEAST_HEIGHT = 8.0
+"""Lowest box, in pixels of the crop, that is labelled (about 11 px at 720p)."""
 MOST_HIDDEN = 0.7
 """Share hidden above which a box is no example, neither of a vehicle nor of none: its pixels are blotted out."""
 LEAST_KEPT = 0.35
