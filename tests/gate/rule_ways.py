@@ -91,6 +91,10 @@ class Scene:
         secured = self.paper.basis == "requisition"
         return set() if self.dead else may_show(self.leave, self.now, START, secured, MONTH)
 
+    def asked_for(self) -> set[tuple[str, int]]:
+        """What a request that names a camera and an interval asks for: more than that is too much."""
+        return {(self.camera, s) for s in range(60) if s + 1 > self.ask[0] and s < self.ask[1]}
+
     def reachable(self) -> bool:
         """Whether the chosen passage lies in the grant, and is not too old: the index ages where evidence does not."""
         camera, second, scope = self.world.ids[self.passage]

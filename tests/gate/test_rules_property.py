@@ -127,6 +127,8 @@ def test_nothing_comes_out_that_the_rules_forbid(world: World, case: dict[str, A
             look = world.pictures if "/journal" in name else world.seen
         else:
             may_come = scene.visible() if kind == "act" else set()
+            if name in ways.NAME_A_CAMERA:
+                may_come &= scene.asked_for()
             lawful, do = ways.CLIENT[name](scene)
             look = world.pictures if name in ways.NAMES_IDS else world.seen
         try:

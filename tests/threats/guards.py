@@ -342,7 +342,7 @@ def main() -> int:
     """Remove, test, tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planted", action="store_true", help="bugs in the rules against the property test")
-    parser.add_argument("--cases", type=int, default=3000, help="cases the property test may use for each bug")
+    parser.add_argument("--cases", type=int, default=2000, help="cases the property test may use for each bug")
     parser.add_argument("--only", default="", help="only those whose name holds one of these words, by commas")
     options = parser.parse_args()
     warm_up()
@@ -354,9 +354,11 @@ def main() -> int:
     for change, test in wanted:
         if not any(word in change.name for word in options.only.split(",")):
             continue
+        started = time.time()
         status, text = run(change, [test])
         shown[change.name] = status == 1
-        print(f"{'shown' if status == 1 else 'NOT SHOWN'}  {change.name}", flush=True)
+        verdict = "shown" if status == 1 else "NOT SHOWN"
+        print(f"{verdict:9}  {change.name:40}  {change.module:18}  {time.time() - started:5.0f} s", flush=True)
         if status != 1:
             print(text)
     name = "planted" if options.planted else "guards"
