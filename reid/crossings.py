@@ -161,7 +161,7 @@ class Crossings:
             return cells_share(motion, box, width, height)
 
         by_serial = {serial: t for t in self.tracklets for serial in t.serials}
-        for serial, index in self.tracker.update(at, findings, moving_at):
+        for serial, index in self.tracker.update(at, findings, moving_at, self.size_px):
             tracklet = by_serial.get(serial)
             if tracklet is None:
                 tracklet = self._begin(serial, at, findings[index].box)
@@ -181,7 +181,7 @@ class Crossings:
                 (cost, i, j)
                 for i, earlier in enumerate(self.tracklets)
                 for j, later in enumerate(self.tracklets)
-                if i != j and (cost := may_join(earlier, later, self.detector)) is not None
+                if i != j and (cost := may_join(earlier, later, self.detector, self.size_px)) is not None
             ]
             if not pairs:
                 return

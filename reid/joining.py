@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from reid.boxes import area, iou
+from reid.boxes import area, intersection, iou
 from reid.describe import likeness
+from reid.passage import Box
 from reid.tracklet import Tracklet, centre
 
 JOIN_S: Final = 4.0
@@ -16,19 +17,23 @@ JOIN_S: Final = 4.0
 STANDING_JOIN_S: Final = 60.0
 """The same for a vehicle that stood when it went out of sight and is found in the same place."""
 _SAME_PLACE: Final = 0.5
+_WITHIN: Final = 0.5
 _STOOD_S: Final = 1.0
+_EDGE: Final = 0.015
+"""Of the picture's side."""
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
 _MOST_OVERLAP_S = 0.12
 
 
-def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
+def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[int, int]) -> float | None:
     """Cost of joining `later` to `earlier`, the less the surer; None when they are not one vehicle.
 
     Args:
         earlier: the piece that ended or is out of sight.
         later: the piece that began after.
         detector: id of the model whose features both carry.
+        size_px: width and height of the picture.
     """
     hidden = (later.born_at - earlier.last_at).total_seconds()
     if (
@@ -43,9 +48,13 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
     alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
     if alike is not None and alike < _LEAST_LIKENESS:
         return None
+    unlike = 0.0 if alike is None else 2 * (1 - alike)
+    if _stood(earlier) and not _at_edge(earlier.last_box, size_px):
+        place = _same_place(earlier, later)
+        if place >= _SAME_PLACE:
+            return 1 - place + min(hidden / JOIN_S, 1.0) + unlike
     if hidden > JOIN_S:
-        place = iou(earlier.last_box, later.sightings[0].box)
-        return None if place < _SAME_PLACE else 1 - place + 1 + (0.0 if alike is None else 2 * (1 - alike))
+        return None
     box_a, box_b = earlier.last_box, later.sightings[0].box
     size_a, size_b = (float(np.sqrt(area(b))) for b in (box_a, box_b))
     size = (size_a + size_b) / 2
@@ -67,9 +76,32 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str) -> float | None:
     # What hides a vehicle hides it bit by bit: boxes at both ends may be cut, so sizes may differ, heights less.
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
-    return miss / max(room, 1e-6) + hidden / JOIN_S + (0.0 if alike is None else 2 * (1 - alike))
+    return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
 
 
 def longest_hidden_s(earlier: Tracklet) -> float:
     """How long a piece may stay out of sight before it is taken to have left."""
-    return STANDING_JOIN_S if earlier.stance.standing_s(earlier.last_at) >= _STOOD_S else JOIN_S
+    return STANDING_JOIN_S if _stood(earlier) else JOIN_S
+
+
+def _stood(earlier: Tracklet) -> bool:
+    return earlier.stance.standing_s(earlier.last_at) >= _STOOD_S
+
+
+def _same_place(earlier: Tracklet, later: Tracklet) -> float:
+    """How well the later piece fills the place where the earlier one stood, 0 to 1.
+
+    What drives past hides it bit by bit, so its boxes are cut just before and just after: the place is where it stood
+    before that, and the later piece is compared as it was first seen and as it is now, if it appeared within.
+    """
+    place, first = earlier.stance.anchor, later.sightings[0].box
+    found = [iou(box, first) for box in (place, earlier.last_box)]
+    if intersection(place, first) >= _WITHIN * area(first):
+        found.append(iou(place, later.last_box))
+    return max(found)
+
+
+def _at_edge(box: Box, size_px: tuple[int, int]) -> bool:
+    """Whether it may be leaving the picture: its edge holds a box still that drives on."""
+    x, y = _EDGE * size_px[0], _EDGE * size_px[1]
+    return box[0] < x or box[1] < y or box[2] > size_px[0] - x or box[3] > size_px[1] - y

@@ -24,7 +24,10 @@ _GROWS = 1.35
 
 def travel(a: Box, b: Box) -> float:
     """How far a vehicle went from box `a` to box `b`, in units of its smaller side; 0 when only some edges moved."""
-    side = max(1.0, min(a[2] - a[0], a[3] - a[1], b[2] - b[0], b[3] - b[1]))
+    own = min(a[2] - a[0], a[3] - a[1])
+    moved = sum(abs(v - u) > _STARTS * own for u, v in zip(a, b, strict=True))
+    # Where one edge alone has moved, something hides it from that side: what is left of it is no measure.
+    side = max(1.0, own if moved <= 1 else min(own, b[2] - b[0], b[3] - b[1]))
     dx = _together(b[0] - a[0], b[2] - a[2])
     dy = _together(b[1] - a[1], b[3] - a[3])
     grown = (area(b) / max(1.0, area(a))) ** 0.5

@@ -29,6 +29,8 @@ CONFIDENCE = 0.25
 CARRY_SHARE = 0.4
 """Of that score; findings down to it carry a track on and begin none."""
 _START_MARGIN = 0.05
+_EDGE = 0.015
+"""Of the picture's side: what is lost so near to its edge has left."""
 MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""
 FROZEN_SHARE = 0.03
@@ -63,7 +65,11 @@ class CameraTracker:
         self._origin: datetime | None = None
 
     def update(
-        self, at: datetime, findings: Sequence[Finding], moving_at: Callable[[Box], float]
+        self,
+        at: datetime,
+        findings: Sequence[Finding],
+        moving_at: Callable[[Box], float],
+        size_px: tuple[int, int] = (0, 0),
     ) -> list[tuple[int, int]]:
         """Take one frame that the detector looked at.
 
@@ -71,6 +77,7 @@ class CameraTracker:
             at: its capture time; never earlier than that of the frame before.
             findings: what was found.
             moving_at: says which share of a box changes in this frame.
+            size_px: width and height of the picture; (0, 0) knows no edge by which a vehicle leaves.
 
         Returns:
             Pairs (track number, index in `findings`), for every track seen in this frame. A track's number first
@@ -79,6 +86,7 @@ class CameraTracker:
         if self._origin is None:
             self._origin = at
         now = round((at - self._origin).total_seconds() * 1000) + 1
+        self._byte.size_px = size_px
         self._byte.freeze(now, moving_at)
         return self._byte.take(now, findings)
 
@@ -156,6 +164,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._colours: dict[int, NDArray[np.float64]] = {}
         """Track number → running colours."""
         self._findings: Sequence[Finding] = ()
+        self.size_px = (0, 0)
         self._disturbed: set[int] = set()
         """Lost tracks at whose place something has gone on since: they are frozen no longer."""
 
@@ -204,13 +213,15 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         return apart
 
     def freeze(self, now: int, moving_at: Callable[[Box], float]) -> None:
-        """Hold the tracks whose place is still: what they followed stands there."""
+        """Hold the tracks whose place is still: what they followed stands there, unless it drove out of the picture."""
+        # The library forgets a track only after it was offered what is found now, and nobody may have looked for long.
+        self.lost_stracks = [t for t in self.lost_stracks if now - t.frame_id <= PATIENCE_S * 1000]
         for track in self.tracked_stracks + self.lost_stracks:
             x1, y1, x2, y2 = (float(v) for v in track.xyxy)
             moving = moving_at((x1, y1, x2, y2))
             if track.state == TrackState.Lost and moving >= DISTURBED_SHARE:
                 self._disturbed.add(track.track_id)
-            if moving < FROZEN_SHARE and track.track_id not in self._disturbed:
+            if moving < FROZEN_SHARE and track.track_id not in self._disturbed and not self._left(track):
                 track.frame_id = now
                 if track.state == TrackState.Lost:
                     track.mean[4:] = 0
@@ -218,8 +229,17 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
     def rest(self, now: int) -> None:
         """Hold every track: nothing moved anywhere."""
         for track in self.tracked_stracks + self.lost_stracks:
-            track.frame_id = now
-            track.mean[4:] = 0
+            if not self._left(track):
+                track.frame_id = now
+                track.mean[4:] = 0
+
+    def _left(self, track: STrack) -> bool:
+        """Whether it was lost at the edge of the picture."""
+        if track.state != TrackState.Lost or self.size_px == (0, 0):
+            return False
+        x1, y1, x2, y2 = track.xyxy
+        x, y = _EDGE * self.size_px[0], _EDGE * self.size_px[1]
+        return bool(x1 < x or y1 < y or x2 > self.size_px[0] - x or y2 > self.size_px[1] - y)
 
     def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
         """Overlap, and for boxes that just miss each other their distance: fast vehicles at few frames a second."""
@@ -253,6 +273,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         return {
             "frame": self.frame_id,
             "numbers": self._ids.last,
+            "size_px": self.size_px,
             "disturbed": sorted(self._disturbed),
             "colours": dict(self._colours),
             "tracked": [_dump_track(t) for t in self.tracked_stracks],
@@ -263,6 +284,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Go on from what `dump` gave."""
         self.frame_id = state["frame"]
         self._ids = _Numbers(state["numbers"])
+        self.size_px = state["size_px"]
         self._disturbed = set(state["disturbed"])
         self._colours = dict(state["colours"])
         self.tracked_stracks = [self._load_track(t) for t in state["tracked"]]

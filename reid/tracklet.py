@@ -28,6 +28,9 @@ _LEAST_SCORE = 0.35
 _LEAST_MOVING = 0.05
 LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
+_GLIMPSE_S = 0.6
+_GLIMPSE_PX = 45.0
+"""What was seen for so short a time and so small is a glimpse between two houses: nothing can be told from it."""
 _LEAST_TRAVEL = 0.8
 """Over the whole passage, in its own smaller side."""
 
@@ -95,6 +98,7 @@ class Tracklet:
 
     def join(self, later: Tracklet) -> None:
         """Take a later piece of the same vehicle's way."""
+        stood = self.stance.standing_s(self.last_at) >= _STANDS_AFTER_S
         self.serials |= later.serials
         self.sightings += later.sightings
         self.count += later.count
@@ -103,6 +107,8 @@ class Tracklet:
         self.views = keep_best((*self.views, *later.views), _VIEWS_HELD)
         self.scores = sorted(self.scores + later.scores)[-48:]
         self.moving_sum += later.moving_sum
+        if stood and not later.stance.moved:
+            return  # it stands where it stood, and has for all the time that it was hidden
         waited = self.stance.waited_s + later.stance.waited_s
         self.stance = Stance(
             later.stance.anchor, later.stance.anchored_at, self.stance.moved or later.stance.moved, waited
@@ -131,7 +137,9 @@ class Tracklet:
         if sum(better) / len(better) < _LEAST_SCORE or self.moving_sum / self.count < _LEAST_MOVING:
             return False
         sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
-        if sizes[int(0.8 * (len(sizes) - 1))] < LEAST_SIZE_PX:
+        size = sizes[int(0.8 * (len(sizes) - 1))]
+        glimpse = (self.last_at - self.first_at).total_seconds() < _GLIMPSE_S and size < _GLIMPSE_PX
+        if size < LEAST_SIZE_PX or glimpse:
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         return max(went, travel(self.sightings[0].box, self.last_box)) >= _LEAST_TRAVEL

@@ -152,7 +152,7 @@ def test_vehicle_ids_group_what_belongs_together(seed: int) -> None:
 
 
 def test_a_vehicle_drives_to_what_lies_ahead_of_it() -> None:
-    """Both cameras look east: what drives away from the first one comes by the second; what came towards it does not."""
+    """Both cameras look east: what drives away from one comes by the other; what came towards it does not."""
     places, headings = {"c0": (0.0, 0.0), "c1": (150.0, 0.0)}, {"c0": 90.0, "c1": 90.0}
     away, towards = seen("c0", 0, 5, LARGE, SMALL), seen("c0", 0, 5, SMALL, LARGE)
     there, back = seen("c1", 17, 22, LARGE, SMALL), seen("c1", 17, 22, SMALL, LARGE)

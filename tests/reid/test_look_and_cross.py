@@ -138,6 +138,27 @@ def test_waiting_while_others_pass_before_it_stays_one_passage() -> None:
     assert sorted(p.colour for p in found) == ["blue", "blue", "blue", "red"]
 
 
+def test_one_that_leaves_and_another_that_comes_by_the_same_edge_are_two() -> None:
+    """Nothing moves meanwhile: where the first one was lost nothing stands, it drove out of the picture."""
+
+    def comes_back(second: float) -> Box | None:
+        x = WIDTH - 70 * (second - 9.0)
+        return (x, 60, x + 60, 96) if second >= 9.0 and x > -60 else None
+
+    found = passages(follow([*gops(14, [("red", drives(60, 80)), ("red", comes_back)]), end(14)]))
+    assert [(p.entry, p.exit) for p in found] == [("left", "right"), ("right", "left")]
+    assert found[0].ended_at < at(6) < at(8.5) < found[1].started_at
+
+
+def test_one_that_was_hidden_while_it_stood_stays_one_passage() -> None:
+    """A truck drives past before it and hides it bit by bit; what is found before and after is half of it."""
+    red = waits(70, 60, 120, 0, 9)
+    truck = drives(60, 90, begins=4, width=150, height=70)
+    found = passages(follow([*gops(16, [("red", red), ("blue", truck)]), end(16)]))
+    assert sorted(p.colour for p in found) == ["blue", "red"]
+    assert next(p for p in found if p.colour == "red").waited_s > 6
+
+
 def test_a_parked_car_makes_no_passage_even_when_others_drive_past() -> None:
     found = passages(follow([*gops(10, [("red", parked(150, 30)), ("blue", drives(60, 80, begins=1))]), end(10)]))
     assert [p.colour for p in found] == ["blue"]
