@@ -1,18 +1,33 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Who may see what, when, and why. This file is the statement of the rules; nothing else decides.
 
-1. Nobody sees a picture without a *grant*, and only `authorise` makes one. It is made anew, every rule read again,
-   at every call and again and again while a long one lasts.
-2. A grant is given to a *technician* who is individually habilitated today (CSI R253-3) and, when a municipal
-   operator, holds the prefect's agrément today (CSI L132-14-1).
-3. It rests on one *legal basis*, registered, opened and in force today. A requisition allows every act. The other bases
-   are narrow: none allows a search, a trace or an export (`ACTS`), and none may name more than `LONGEST`.
-4. It names a *purpose*, which is the basis's own.
-5. It covers only cameras and seconds that the basis names. A request that goes outside by one camera or one second is
-   refused whole.
-6. Nothing captured before the retention limit is shown (CSI L252-5), except what was secured for the requisition.
-7. Duties are separate: the administrator keeps accounts and settings and sees no picture and no journal; the registrar
-   registers, opens and closes requisitions; the technician operates; the auditor reads the journal and nothing else.
+Why: the legal basis
+ 1. Nobody sees a picture without a *grant*, and only `authorise` makes one. It rests on one *legal basis*: registered
+    with its document, opened, not closed, not expired (CPP 60-1, 77-1-1, 99-3; for the officer with regular access,
+    Cass. crim. 21 Nov 2023, 23-81.591).
+ 2. A requisition allows every act. The other bases are narrow: none allows a search, a trace or an export (`ACTS`), and
+    none may name more than its `LONGEST`.
+ 3. The *purpose* of a grant is the one that its basis states, and no other.
+
+Who: the person
+ 4. Pictures are for a *technician* who is individually habilitated today (CSI R253-3) and who, as a municipal operator,
+    holds the prefect's agrément today (CSI L132-14-1).
+ 5. Duties are separate (`DUTIES`, `EXCLUDES`): the administrator keeps accounts and sees no picture and no journal; the registrar registers, opens and closes requisitions and sees no picture; the technician operates; the
+    auditor reads the journal and nothing else.
+ 6. Where two registrars are on duty, who registered a requisition does not open it; where one does both, the auditor
+    reviews it (`may_open`).
+
+What: cameras and seconds
+ 7. A grant covers only cameras and seconds that its basis names. What asks for one camera or one second more is refused
+    whole, not cut down.
+ 8. Nothing captured before the retention limit is shown (CSI L252-5), except what was secured for the requisition when
+    it was opened: every grant's `bounds` carry the limit to the reader.
+ 9. The program that indexes gets the keys of a requisition's cameras and hours while it is in force, and of no other
+    basis (`may_index`).
+
+When: now
+10. A grant is no paper that is kept. It is made anew, with every rule read again, at every call, and before every
+    256 KiB of a long one: what was lawful when it began ends with the habilitation, the session or the requisition.
 """
 
 from __future__ import annotations
@@ -51,33 +66,39 @@ LONGEST: dict[Basis, timedelta | None] = {
 """The longest stretch that a basis may name for a camera; None: as long as its document says."""
 
 Duty = Literal[
-    "keep_people",
-    "keep_settings",
+    "operate",
     "register",
     "open",
     "close",
-    "operate",
-    "read_journal",
     "review",
     "read_register",
+    "read_journal",
     "read_bilan",
-    "prove_retention",
+    "keep_people",
     "confirm_clock",
 ]
 
 DUTIES: dict[Duty, frozenset[Role]] = {
-    "keep_people": frozenset({"administrator"}),
-    "keep_settings": frozenset({"administrator"}),
-    "confirm_clock": frozenset({"administrator"}),
-    "register": frozenset({"registrar"}),
-    "open": frozenset({"registrar"}),
-    "close": frozenset({"registrar"}),
+    # ask for grants and use them: the only work in which pictures are seen
     "operate": frozenset({"technician"}),
-    "read_journal": frozenset({"auditor"}),
+    # write a requisition into the register, attach its document
+    "register": frozenset({"registrar"}),
+    # put it in force, or widen it on a further document
+    "open": frozenset({"registrar"}),
+    # end it, which erases its copies and its index
+    "close": frozenset({"registrar"}),
+    # look at one that a single person registered and opened
     "review": frozenset({"auditor"}),
+    # see which requisitions there are
     "read_register": frozenset({"registrar", "technician", "auditor"}),
+    # see who did what, when and why
+    "read_journal": frozenset({"auditor"}),
+    # the yearly report and the self-check, in which nobody is named
     "read_bilan": frozenset({"administrator", "registrar", "auditor"}),
-    "prove_retention": frozenset({"administrator", "auditor"}),
+    # accounts, habilitations, agréments
+    "keep_people": frozenset({"administrator"}),
+    # after the clock jumped: say that it is right, so that destruction goes on
+    "confirm_clock": frozenset({"administrator"}),
 }
 """Which roles do what."""
 
@@ -149,6 +170,76 @@ class LegalBasis:
         return self.state == "open" and now < self.expires_at
 
 
+def authorise(
+    person: Person,
+    basis: LegalBasis,
+    purpose: str,
+    *,
+    acts: frozenset[Act],
+    cameras: frozenset[str],
+    intervals: tuple[Interval, ...],
+    now: datetime,
+) -> Grant:
+    """Give the grant, or say which rule forbids it."""
+    # Who
+    duty(person, "operate", now)
+
+    # Why: a basis in force, for its own purpose
+    if basis.state != "open":
+        raise BasisNotOpen(f"{basis.reference} is {basis.state}, not open")
+    if now >= basis.expires_at:
+        raise BasisNotOpen(f"{basis.reference} expired on {basis.expires_at:%Y-%m-%d %H:%M} UTC")
+
+    if purpose != basis.purpose:
+        raise ActNotPermitted(f"the purpose is the one {basis.reference} states, no other")
+
+    # What: acts that the basis allows, cameras and seconds that it names
+    if not acts:
+        raise ActNotPermitted("a grant names at least one act")
+    beyond = acts - ACTS[basis.basis]
+    if beyond:
+        raise ActNotPermitted(f"{_SPOKEN[basis.basis]} does not allow {', '.join(sorted(beyond))}")
+
+    if not cameras or not intervals:
+        raise OutsideScope("a grant names at least one camera and one interval")
+    _within(cameras, intervals, basis.cameras, basis.intervals, basis.reference)
+
+    return Grant(person, basis, purpose, acts, cameras, intervals, basis.expires_at, _MAKER)
+
+
+def duty(person: Person, what: Duty, now: datetime) -> None:
+    """Let the person do this kind of work, or say which rule forbids it."""
+    if person.left:
+        raise DutyRefused(f"the account of {person.name} is closed")
+    allowed = person.roles & DUTIES[what]
+    if not allowed:
+        raise DutyRefused(f"this is for a {' or '.join(sorted(DUTIES[what]))}; {person.name} is not one")
+    if allowed <= NEEDS_HABILITATION and not person.holds("habilitation", now):
+        raise HabilitationLapsed(f"{person.name} has no habilitation in force: the administrator registers the new one")
+    if what == "operate" and person.municipal and not person.holds("agrement", now):
+        raise HabilitationLapsed(f"{person.name} has no agrément in force: the administrator registers the new one")
+
+
+def may_open(opener: str, registered_by: str, others_on_duty: frozenset[str]) -> bool:
+    """Whether this person may open what that person registered; True alone means that it must be reviewed.
+
+    Where two registrars are on duty, the one who registered does not open. `others_on_duty` never holds the opener.
+    """
+    return opener != registered_by or not others_on_duty
+
+
+def may_index(basis: LegalBasis, camera: str, hour: Interval, reach: timedelta, now: datetime) -> None:
+    """Let the indexing program have the key of one camera's one hour, or say which rule forbids it.
+
+    `reach`: a group of pictures that touches an interval may have begun that much earlier, under the hour before.
+    """
+    if basis.basis != "requisition" or not basis.in_force(now):
+        raise BasisNotOpen(f"{basis.reference} is not a requisition in force")
+    reaching = (Interval(i.start - reach, i.end) for i in basis.intervals)
+    if camera not in basis.cameras or not any(hour.meet(i) for i in reaching):
+        raise OutsideScope(f"{basis.reference} does not name {camera} at {hour.start:%Y-%m-%d %H}h UTC")
+
+
 _MAKER = object()
 
 
@@ -183,61 +274,6 @@ class Grant:
         if interval is None:
             return Bounds(self.basis.id, chosen, self.intervals, not_before)
         return whole.meet(chosen, interval)
-
-
-def authorise(
-    person: Person,
-    basis: LegalBasis,
-    purpose: str,
-    *,
-    acts: frozenset[Act],
-    cameras: frozenset[str],
-    intervals: tuple[Interval, ...],
-    now: datetime,
-) -> Grant:
-    """Give the grant, or say which rule forbids it."""
-    duty(person, "operate", now)
-
-    if basis.state != "open":
-        raise BasisNotOpen(f"{basis.reference} is {basis.state}, not open")
-    if now >= basis.expires_at:
-        raise BasisNotOpen(f"{basis.reference} expired on {basis.expires_at:%Y-%m-%d %H:%M} UTC")
-
-    if purpose != basis.purpose:
-        raise ActNotPermitted(f"the purpose is the one {basis.reference} states, no other")
-
-    if not acts:
-        raise ActNotPermitted("a grant names at least one act")
-    beyond = acts - ACTS[basis.basis]
-    if beyond:
-        raise ActNotPermitted(f"{_SPOKEN[basis.basis]} does not allow {', '.join(sorted(beyond))}")
-
-    if not cameras or not intervals:
-        raise OutsideScope("a grant names at least one camera and one interval")
-    _within(cameras, intervals, basis.cameras, basis.intervals, basis.reference)
-
-    return Grant(person, basis, purpose, acts, cameras, intervals, basis.expires_at, _MAKER)
-
-
-def duty(person: Person, what: Duty, now: datetime) -> None:
-    """Let the person do this kind of work, or say which rule forbids it."""
-    if person.left:
-        raise DutyRefused(f"the account of {person.name} is closed")
-    allowed = person.roles & DUTIES[what]
-    if not allowed:
-        raise DutyRefused(f"this is for a {' or '.join(sorted(DUTIES[what]))}; {person.name} is not one")
-    if allowed <= NEEDS_HABILITATION and not person.holds("habilitation", now):
-        raise HabilitationLapsed(f"{person.name} has no habilitation in force: the administrator registers the new one")
-    if what == "operate" and person.municipal and not person.holds("agrement", now):
-        raise HabilitationLapsed(f"{person.name} has no agrément in force: the administrator registers the new one")
-
-
-def may_open(opener: str, registered_by: str, others_on_duty: frozenset[str]) -> bool:
-    """Whether this person may open what that person registered; True alone means that it must be reviewed.
-
-    Where two registrars are on duty, the one who registered does not open. `others_on_duty` never holds the opener.
-    """
-    return opener != registered_by or not others_on_duty
 
 
 def _within(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from connectors.bounds import Interval
 from connectors.errors import KeyUnavailable, SealError
 from connectors.gop import Seal
+from gate.access import may_index
 from gate.errors import BasisNotOpen, KeyDestroyed, NotFound, OutsideScope, Refused
 from gate.gate import Gate
 from gate.journal import Because
@@ -63,12 +64,7 @@ def _allowed(gate: Gate, scope: str, seal: Seal) -> Seal:
             basis = basis_of(s, scope)
         except NotFound:
             raise BasisNotOpen("no such requisition") from None
-    now = gate.clock()
-    if basis.basis != "requisition" or not basis.in_force(now):
-        raise BasisNotOpen(f"{basis.reference} is not a requisition in force")
-    reaching = (Interval(i.start - REACH, i.end) for i in basis.intervals)
-    if camera not in basis.cameras or not any(covers.meet(i) for i in reaching):
-        raise OutsideScope(f"{basis.reference} does not name {camera} at {covers.start:%Y-%m-%d %H}h UTC")
+    may_index(basis, camera, covers, REACH, gate.clock())
     return seal
 
 

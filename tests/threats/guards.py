@@ -117,8 +117,8 @@ GUARDS: tuple[tuple[Change, str], ...] = (
     (
         Change(
             "indexer's scope",
-            "gate.component",
-            "if camera not in basis.cameras or not any(covers.meet(i) for i in reaching):",
+            "gate.access",
+            "if camera not in basis.cameras or not any(hour.meet(i) for i in reaching):",
             "if False:",
         ),
         EVIDENCE + "test_the_indexer_gets_the_keys_of_open_requisitions_only",
