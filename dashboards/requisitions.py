@@ -139,34 +139,46 @@ def _amend(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str
 
 
 def _form(gate: GateClient, labels: dict[str, str]) -> None:
-    now = datetime.now(UTC)
-    basis = st.selectbox(t("basis"), BASES, format_func=lambda k: t("basis_" + k), key="draft_basis")
+    # What is typed stays through every redrawing, until it is saved: keys of its own, and one moment for its defaults.
+    begun = st.session_state.setdefault("draft_begun", datetime.now(UTC))
+
+    def key(name: str) -> str:
+        return f"draft-{begun.timestamp()}-{name}"
+
+    basis = st.selectbox(t("basis"), BASES, format_func=lambda k: t("basis_" + k), key=key("basis"))
     if basis != "requisition":
         st.caption(t("basis_narrow"))
     with st.form("draft", border=False):
         a, b, c = st.columns(3)
-        reference = a.text_input(t("reference"))
+        reference = a.text_input(t("reference"), key=key("reference"))
         article, authority, authorisation = "", None, ""
         if basis == "requisition":
-            article = b.selectbox(t("article"), ARTICLES, format_func=lambda k: t("article_" + k))
-            authorisation = c.text_input(t("prosecutor_authorisation"), help=t("prosecutor_authorisation_help"))
-            authority = a.selectbox(t("authority"), AUTHORITIES, format_func=lambda k: t("authority_" + k))
-        authority_name = b.text_input(t("authority_name"), help=t("authority_name_help"))
-        inquiry = c.text_input(t("inquiry"))
-        offence = a.text_input(t("offence"))
-        purpose = b.text_input(t("purpose"), help=t("purpose_help"))
-        written_received = c.text_input(t("received_at"), local(now), help=t("received_help"))
-        chosen = st.multiselect(t("cameras"), list(labels), format_func=lambda n: labels[n], placeholder=t("choose"))
+            article = b.selectbox(t("article"), ARTICLES, format_func=lambda k: t("article_" + k), key=key("article"))
+            authorisation = c.text_input(
+                t("prosecutor_authorisation"), help=t("prosecutor_authorisation_help"), key=key("authorisation")
+            )
+            authority = a.selectbox(
+                t("authority"), AUTHORITIES, format_func=lambda k: t("authority_" + k), key=key("authority")
+            )
+        authority_name = b.text_input(t("authority_name"), help=t("authority_name_help"), key=key("name"))
+        inquiry = c.text_input(t("inquiry"), key=key("inquiry"))
+        offence = a.text_input(t("offence"), key=key("offence"))
+        purpose = b.text_input(t("purpose"), help=t("purpose_help"), key=key("purpose"))
+        written_received = c.text_input(t("received_at"), local(begun), help=t("received_help"), key=key("received"))
+        chosen = st.multiselect(
+            t("cameras"), list(labels), format_func=lambda n: labels[n], placeholder=t("choose"), key=key("cameras")
+        )
         d, e, f = st.columns(3)
-        written_from = d.text_input(t("from"), local(now - timedelta(hours=1)))
-        written_to = e.text_input(t("to"), local(now))
-        expiry = f.date_input(t("expiry"), (now + timedelta(days=30)).astimezone(zone()).date(), format="DD/MM/YYYY")
-        document = st.file_uploader(t("document"), type=SCANS)
+        written_from = d.text_input(t("from"), local(begun - timedelta(hours=1)), key=key("from"))
+        written_to = e.text_input(t("to"), local(begun), key=key("to"))
+        ends = (begun + timedelta(days=30)).astimezone(zone()).date()
+        expiry = f.date_input(t("expiry"), ends, format="DD/MM/YYYY", key=key("expiry"))
+        document = st.file_uploader(t("document"), type=SCANS, key=key("document"))
         if not st.form_submit_button(t("save_draft"), type="primary"):
             return
     interval, received = parse_interval(written_from, written_to), parse_local(written_received)
     if interval is None or received is None:
-        st.error(t("time_unread", example=local(now)))
+        st.error(t("time_unread", example=local(begun)))
         return
     try:
         gate.draft(
@@ -190,4 +202,5 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
     except GateError as fault:
         show_fault(fault)
         return
+    del st.session_state["draft_begun"]
     st.rerun()

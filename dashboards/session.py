@@ -11,6 +11,7 @@ from typing import NoReturn, TypeVar, cast
 
 import streamlit as st
 
+from dashboards.faults import in_french
 from dashboards.texts import TEXTS, Language, text
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import Whoami
@@ -80,12 +81,17 @@ def sign_in() -> NoReturn:
 
 
 def show_fault(fault: GateError) -> None:
-    """Say what was refused, in the page's language; the gate's own words, which name the case, below it."""
-    key = f"fault_{fault.code}"
-    if language() == "en" or key not in TEXTS:
+    """Say what was refused, in the page's language; what has no usual words is told by its kind and the gate's own."""
+    if language() == "en":
         st.error(str(fault))
-    else:
-        st.error(f"{t(key)}  \n:small[{t('fault_detail')} : {fault}]")
+        return
+    told = [(words, in_french(words)) for words in getattr(fault, "faults", ()) or (str(fault),)]
+    if all(french for _, french in told):
+        st.error("  \n".join(str(french) for _, french in told))
+        return
+    key = f"fault_{fault.code}"
+    own = "; ".join(french or words for words, french in told)
+    st.error(f"{t(key)}  \n:small[{t('fault_detail')} : {own}]" if key in TEXTS else own)
 
 
 def warning_text(warning: str) -> str:

@@ -24,7 +24,7 @@ from gate.exhibits import fingerprint
 from gate.service import make_app
 from tests.browser.chromium import chromium
 from tests.gate.test_exhibits import by_script
-from tests.gate.town import PASSWORD, Town
+from tests.gate.town import PASSWORD, PDF, Town
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -199,3 +199,50 @@ def test_each_role_sees_its_own_pages(town: tuple[Town, str], browser: Page, log
     expect(browser.get_by_role("link", name=TEXTS["sign_in"][0])).to_be_visible()
     browser.reload()
     expect(browser.get_by_role("link", name=TEXTS["sign_in"][0])).to_be_visible()
+
+
+def test_a_requisition_from_paper_to_open(town: tuple[Town, str], browser: Page) -> None:
+    place, address = town
+    _sign_in(browser, place, address, "greffe")
+    browser.get_by_text(TEXTS["register_new"][0]).click()
+
+    def field(key: str) -> Locator:
+        return browser.get_by_role("textbox", name=TEXTS[key][0], exact=True)
+
+    browser.get_by_role("button", name=TEXTS["save_draft"][0]).click()
+    expect(browser.get_by_text("Référence : écrivez celle du document.")).to_be_visible()
+    for key, words in (
+        ("reference", "PV 2026/77"),
+        ("authority_name", "Capitaine Durand"),
+        ("inquiry", "2026/77"),
+        ("offence", "vol"),
+        ("purpose", "retrouver un fourgon"),
+        ("received_at", "20/03/2026 15:30"),
+        ("from", "20/03/2026 15:00:20"),
+        ("to", "20/03/2026 15:00:40"),
+    ):
+        field(key).last.fill(words)
+    # The page's own clock is today's; the town's stands in March.
+    cameras = browser.get_by_role("combobox", name=TEXTS["cameras"][0])
+    cameras.fill("Gare")
+    expect(browser.get_by_role("option", name="Gare")).to_be_visible()
+    cameras.press("Enter")
+    expect(browser.get_by_role("button", name="Remove Gare")).to_be_visible()
+    browser.locator('input[type="file"]').first.set_input_files(
+        {"name": "pv.pdf", "mimeType": "application/pdf", "buffer": PDF}
+    )
+    expect(browser.get_by_text("pv.pdf")).to_be_visible()
+    browser.get_by_role("button", name=TEXTS["save_draft"][0]).click()
+    expect(browser.get_by_text("PV 2026/77").first).to_be_visible()
+    (made,) = [r for r in place.client("chef").requisitions() if r.reference == "PV 2026/77"]
+    assert (made.state, made.cameras, bool(made.document)) == ("draft", ("gare",), True)
+    # Who registered does not open while the other is on duty.
+    browser.get_by_role("button", name=TEXTS["open"][0], exact=True).click()
+    expect(browser.get_by_text("l'autre personne du greffe")).to_be_visible()
+    browser.get_by_role("button", name=TEXTS["sign_out"][0]).click()
+    _sign_in(browser, place, address, "chef")
+    browser.get_by_role("button", name=TEXTS["open"][0], exact=True).click()
+    expect(browser.get_by_role("button", name=TEXTS["open"][0], exact=True)).to_have_count(0)
+    (made,) = [r for r in place.client("chef").requisitions() if r.reference == "PV 2026/77"]
+    assert made.state == "open"
+    place.client("chef").close_requisition(made.id)

@@ -12,9 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboards.faults import in_french
 from dashboards.texts import SWATCHES, TEXTS, text
 from gate.client import GateClient
 from gate.messages import (
@@ -25,6 +27,7 @@ from gate.messages import (
     JournalLine,
     OperationsStatus,
     ProcessStatus,
+    RequisitionDraft,
     Role,
     State,
 )
@@ -279,3 +282,27 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
     cameras, processes = (d.value.to_string() for d in app.dataframe)
     assert TEXTS["camera_recording"][0] in cameras and "pas d'image" in cameras and "strange" in cameras
     assert "Mairie" in cameras and "None" not in processes + cameras
+
+
+def test_what_is_wrong_with_a_draft_is_told_in_french(town: Town) -> None:
+    draft = RequisitionDraft(reference=" ", cameras=("nulle",), intervals=(), purpose="", expires_at=START)
+    told = town.gate.requisitions.faults(draft, town.clock())
+    assert len(told) >= 8
+    untold = [words for words in told if in_french(words) is None]
+    assert untold == [
+        "article '': one of 60-1, 77-1-1, 99-3",
+        "authority: prosecutor, investigating_judge, opj or apj_under_opj",
+    ]
+    late = msgspec.structs.replace(
+        draft,
+        reference="R",
+        cameras=("mairie",),
+        purpose="p",
+        intervals=(Interval(town.clock(), town.clock() + timedelta(hours=1)),),
+        expires_at=town.clock() + timedelta(days=1),
+        basis="inspection",
+        authority_name="CNIL",
+    )
+    assert [in_french(w) for w in town.gate.requisitions.faults(late, town.clock())] == [
+        "Heures : l'intervalle va au-delà de maintenant."
+    ]

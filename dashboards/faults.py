@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What the gate refuses, in French: its own words are English and name the case."""
+
+from __future__ import annotations
+
+import re
+
+_FRENCH: tuple[tuple[str, str], ...] = (
+    (r"reference: give the .*own", "Référence : écrivez celle du document."),
+    (r"purpose: say what .*", "Finalité : écrivez ce qui est cherché et pourquoi."),
+    (r"cameras: name at least one", "Caméras : choisissez-en au moins une."),
+    (r"cameras: this site has none named (.+)", "Caméras : le site n'a pas {0}."),
+    (r"cameras: a maintenance still .*", "Caméras : une image de maintenance est celle d'une seule caméra."),
+    (r"intervals: name at least one", "Heures : écrivez au moins un intervalle."),
+    (r"intervals: .* has not happened yet", "Heures : l'intervalle va au-delà de maintenant."),
+    (r"intervals: what was recorded until .* is destroyed", "Heures : ces enregistrements sont déjà détruits."),
+    (r"intervals: this basis allows (.+) in all, not (.+)", "Heures : ce fondement permet {0} en tout, pas {1}."),
+    (r"expires_at: .* is already past", "Expire le : cette date est passée."),
+    (r"expires_at: three years at most", "Expire le : trois ans au plus."),
+    (r"received_at: .*", "Reçue le : une heure passée."),
+    (r"authority_name: .*", "Nom et qualité : écrivez qui demande ou signe, et son service."),
+    (r"authority: article (\S+) is for .*", "Autorité : l'article {0} n'est pas ouvert à celle-ci."),
+    (r"inquiry: .*", "Procédure : écrivez sa référence."),
+    (r"offence: say which", "Infraction : écrivez laquelle."),
+    (r"prosecutor_authorisation: .*", "Autorisation du procureur : l'article 77-1-1 demande sa référence et sa date."),
+    (r"attach the scanned requisition first", "Joignez d'abord le document numérisé."),
+    (r"document: a scan is .*", "Document : un fichier PDF, PNG, JPEG ou TIFF."),
+    (r"document: \d+ bytes; at most (\d+)", "Document : {0} octets au plus."),
+    (r"the amendment adds nothing.*", "L'extension n'ajoute rien : des caméras, des heures ou une échéance."),
+    (r"(.+) is already registered: .*", "{0} est déjà enregistrée : étendez-la, ou fermez-la d'abord."),
+    (r"(.+) registered (.+): the other registrar.*", "{0} a enregistré {1} : l'autre personne du greffe l'ouvre."),
+    (r"(\S+) holds no recording from .*", "Aucun enregistrement de {0} à ce moment."),
+    (r"(\S+) holds no picture near .*", "Aucune image de {0} près de ce moment."),
+    (r"masking keeps the chosen vehicles: .*", "Masque : joignez le passage ou le parcours du véhicule à laisser net."),
+    (r"the path of a chosen passage .*", "Masque : l'index n'a pas le parcours d'un passage dans l'image."),
+    (r"nothing of what was asked for is recorded .*", "Rien de ce qui est demandé n'est enregistré en entier."),
+    (r"these passages were described by different.*", "Décrits par des modèles différents : indexez de nouveau."),
+    (r"the store does not answer.*", "L'index ne répond pas : voyez « Exploitation »."),
+)  # fmt: skip
+_KNOWN = tuple((re.compile(pattern, re.DOTALL), french) for pattern, french in _FRENCH)
+
+
+def in_french(words: str) -> str | None:
+    """One fault of the gate's in French; None when it is not among the usual ones."""
+    for pattern, french in _KNOWN:
+        if found := pattern.fullmatch(words):
+            return french.format(*found.groups())
+    return None
