@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What the gate costs: a bounded search through it, beside the bare query; and capture with sealing, beside without.
 
-    python tests/bench/gate.py          # build/bench/gate.json
-    python tests/bench/gate.py --full   # and the property test (5,000 cases), the guards, the planted bugs
+    python tests/bench/gate.py                 # the search and the sealing; build/bench/gate.json
+    python tests/bench/gate.py --full          # and rules, planted bugs, guards, threats, day 31: half an hour
+    python tests/bench/gate.py --part rules    # one of them alone; what the others last found is kept
 
 The journal holds 100,000 entries and lies on the disk of `build/`; every entry is waited for (fsync), heads are signed.
 The service is a process of its own behind its port, as in production; the client keeps its connection, as the pages do.
@@ -18,6 +19,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -28,6 +30,7 @@ from importlib import metadata
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import uvicorn
@@ -49,6 +52,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "bench"
 SEARCHES = 200
 ENTRIES = 100_000
+PROPERTY_CASES = 5000
 
 
 def fill(journal: Journal, entries: int) -> None:
@@ -164,53 +168,128 @@ def sealing_ratio(folder: Path) -> dict[str, float]:
     return {"sealing_throughput_ratio": round(best["clear"] / best["sealed"], 3)}
 
 
-def full() -> dict[str, float]:
-    """The long checks, each in a process of its own."""
-    found: dict[str, float] = {}
-    environment = {**os.environ, "PASSAGE_PROPERTY_CASES": "5000"}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "tests/gate/test_rules_property.py"],
+def written(name: str, figures: dict[str, Any]) -> None:
+    """A part's figures, beside the others'."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / f"{name}.json").write_text(json.dumps({**figures, "date": now()}, indent=1) + "\n")
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def pytest_of(tests: list[str], report: Path | None = None, **environment: str) -> int:
+    """Run tests in a process of their own; their exit status."""
+    arguments = [f"--junitxml={report}"] if report else []
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "ignore", *arguments, *tests],
         cwd=ROOT,
-        env=environment,
+        env={**os.environ, **environment},
         check=False,
-    )
-    found["property_cases"] = 5000
-    found["property_leaks"] = 0 if done.returncode == 0 else 1
-    for arguments, name in (([], "guards"), (["--planted"], "planted")):
-        subprocess.run([sys.executable, "tests/threats/guards.py", *arguments], cwd=ROOT, check=False)
-        read = json.loads((OUT / f"{name}.json").read_text())
-        found |= {k: v for k, v in read.items() if isinstance(v, int) and k != "seconds"}
-    tests = ["tests/threats/test_threats.py", "tests/gate/test_main_job.py", "tests/gate/test_journal_check.py"]
-    tests += ["tests/gate/test_exhibits.py", "tests/gate/test_evidence.py", "tests/gate/test_proof.py"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    print(done.stdout[-400:])
-    found["threats_tried"] = found.get("guards_tried", 0)
-    found["threats_succeeded"] = 0 if done.returncode == 0 else 1
-    found["bytes_found_after_31_days"] = 0 if done.returncode == 0 else 1
+    ).returncode
+
+
+def overhead() -> None:
+    """The search, and the sealing."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
+        figures: dict[str, Any] = {**search_overhead(Path(folder)), **sealing_ratio(Path(folder))}
+    figures["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    written("overhead", figures)
+
+
+def rules() -> None:
+    """The property test."""
+    status = pytest_of(["tests/gate/test_rules_property.py"], PASSAGE_PROPERTY_CASES=str(PROPERTY_CASES))
+    written("rules", {"property_cases": PROPERTY_CASES, "property_leaks": 0 if status == 0 else 1})
+
+
+def guards() -> None:
+    """Each guard taken away."""
+    subprocess.run([sys.executable, "tests/threats/guards.py"], cwd=ROOT, check=False)
+
+
+def planted() -> None:
+    """Bugs in the rules."""
+    subprocess.run([sys.executable, "tests/threats/guards.py", "--planted"], cwd=ROOT, check=False)
+
+
+def retention() -> None:
+    """Day 31 on the real stack."""
+    out = OUT / "retention.json"
+    out.unlink(missing_ok=True)
+    pytest_of(["tests/gate/test_proof_real.py"], PASSAGE_RETENTION_FIGURES=str(out))
+
+
+def threats() -> None:
+    """Every threat of docs/threats.md with all of its tests; one whose test fails or is missing has succeeded."""
+    wanted = threat_tests((ROOT / "docs" / "threats.md").read_text(encoding="utf-8"))
+    report = OUT / "threats.xml"
+    pytest_of(sorted({name.partition("::")[0] for names in wanted.values() for name in names}), report)
+    good, bad = set(), set()
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314 - our own file
+        file = case.get("classname", "").replace(".", "/") + ".py"
+        name = f"{file}::{case.get('name', '').partition('[')[0]}"
+        (bad if case.find("failure") is not None or case.find("error") is not None else good).update((name, file))
+        if case.find("skipped") is not None:
+            print(f"skipped: {name}")
+    succeeded = [t for t, names in wanted.items() if any(n in bad or n not in good for n in names)]
+    written("threats", {"threats_tried": len(wanted), "threats_succeeded": len(succeeded), "succeeded": succeeded})
+
+
+def threat_tests(text: str) -> dict[str, list[str]]:
+    """Threat → its tests as `tests/FILE.py[::NAME]`, from the tables of the document."""
+    found: dict[str, list[str]] = {}
+    file = ""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) != 3 or ("test_" not in cells[2] and "::" not in cells[2]):
+            continue
+        names = []
+        for path, name in re.findall(r"`([\w/.]*?)(::\w+)?`", cells[2]):
+            if path:
+                file = next((f"tests/{p}" for p in (path, f"gate/{path}") if (ROOT / "tests" / p).exists()), path)
+            if Path(file).name.startswith("test_"):
+                names.append(file + name)
+        found[cells[0]] = names
     return found
+
+
+PARTS = {
+    "overhead": overhead,
+    "rules": rules,
+    "planted": planted,
+    "guards": guards,
+    "threats": threats,
+    "retention": retention,
+}
+"""Each measures and writes `build/bench/NAME.json`; the minutes of one core they take: 1, 5, 6, 6, 4, 4."""
 
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="every part anew")
+    parser.add_argument("--part", choices=list(PARTS), action="append", help="this part anew; may be repeated")
     options = parser.parse_args()
-    OUT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as folder:
-        result: dict[str, object] = {**search_overhead(Path(folder)), **sealing_ratio(Path(folder))}
-    if options.full:
-        result |= full()
+    for name in PARTS if options.full else options.part or ["overhead"]:
+        PARTS[name]()
+    result: dict[str, Any] = {}
+    for name in PARTS:
+        file = OUT / f"{name}.json"
+        if file.exists():
+            read = json.loads(file.read_text())
+            result |= {k: v for k, v in read.items() if k not in ("seconds", "date", "marks")}
+            result[f"{name}_date"] = read.get("date", "")
+    if "planted_shown" in result:
+        result["planted_found"] = result.pop("planted_shown")
     result |= {
-        "command": "python tests/bench/gate.py" + (" --full" if options.full else ""),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}",
+        "command": "python tests/bench/gate.py --full",
         "python": platform.python_version(),
         "versions": ", ".join(f"{n} {metadata.version(n)}" for n in ("sqlalchemy", "starlette", "cryptography", "av")),
     }
-    (OUT / "gate.json").write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps(result, indent=1))
+    (OUT / "gate.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    print(json.dumps(result, indent=1, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from connectors.bounds import Interval
 from gate.errors import OutsideScope, Unavailable
 from gate.metrics import Metrics
 from infra.health import parse_metrics
+from infra.observer import _asked
 from infra.ports import free_port
 from tests.gate.town import START, Town
 
@@ -36,6 +37,7 @@ def test_requests_refusals_seconds_and_bytes_are_counted_by_act_alone(tmp_path: 
         "passage_gate_requests_total", "act"
     )
     assert seen.by("passage_gate_refusals_total", "rule")["outside_scope"] == 1
+    assert ", 1 refused, " in _asked(seen)
     for secret in (grant, requisition, "mairie", "tech", "Tech"):
         assert secret not in text
 

@@ -243,6 +243,7 @@ def test_day_31_leaves_nothing_and_a_restored_backup_goes_again(
     assert "destroyed" in kinds and "scope_erased" in kinds
     if out := os.environ.get("PASSAGE_RETENTION_FIGURES"):
         figures = {"bytes_found_after_31_days": left, "marks": len(marks), "marks_found_before": found_before}
+        figures["marks_found_in_restored_backup"] = restored_found
         Path(out).write_text(json.dumps(figures))
     assert left == 0
 

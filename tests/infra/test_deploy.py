@@ -76,7 +76,7 @@ def test_the_alerts_ask_for_what_is_counted() -> None:
 def test_prometheus_asks_the_ports_on_which_metrics_are() -> None:
     jobs = yaml.safe_load((INFRA / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     targets = {j["job_name"]: j["static_configs"][0]["targets"] for j in jobs}
-    for name in ("capture", "record", "link", "store"):
+    for name in ("capture", "record", "link", "store", "gate"):
         assert targets[name] == [f"127.0.0.1:{FIRST_PORT + METRICS[name]}"]
     first = FIRST_PORT + METRICS["index"]
     assert targets["index"] == [f"127.0.0.1:{first + n}" for n in range(MOST_INDEX_PROCESSES)]

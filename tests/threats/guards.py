@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -365,7 +366,9 @@ def main() -> int:
     out = ROOT / "build" / "bench" / f"{name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     answer = {f"{name}_tried": len(shown), f"{name}_shown": sum(shown.values()), "seconds": round(time.time() - begun)}
-    out.write_text(json.dumps({**answer, "not_shown": [n for n, good in shown.items() if not good]}, indent=1))
+    missing = [n for n, good in shown.items() if not good]
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    out.write_text(json.dumps({**answer, f"{name}_missing": missing, "date": date}, indent=1))
     print(json.dumps(answer))
     return 0 if all(shown.values()) else 1
 
