@@ -56,7 +56,9 @@ class World:
         self.folder = folder
         self.town = town = Town(folder / "var")
         town.staff()
-        town.record()
+        town.record(cameras=("mairie", "pont"))
+        # Groups that reach from one second into the next show what is not cut at an end.
+        town.record(cameras=("gare",), group_s=2)
         now = town.clock()
         day = timedelta(days=1)
         self.people: list[Somebody] = []

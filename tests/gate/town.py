@@ -155,13 +155,15 @@ class Town:
 
     # Recordings and passages
 
-    def record(self, start: datetime = START, seconds: int = 60, cameras: Iterable[str] | None = None) -> None:
-        """Record one group of pictures a second, sealed."""
+    def record(
+        self, start: datetime = START, seconds: int = 60, cameras: Iterable[str] | None = None, *, group_s: int = 1
+    ) -> None:
+        """Record groups of pictures of a second each, or of more, sealed."""
         writer = ArchiveWriter(self.site.archive_dir)
         for camera in cameras or self.names:
-            for n in range(seconds):
+            for n in range(0, seconds, group_s):
                 at = start + timedelta(seconds=n)
-                writer.append(self.sealer.seal(gop(camera, at, int(at.timestamp()))))
+                writer.append(self.sealer.seal(gop(camera, at, int(at.timestamp()), seconds=group_s)))
         writer.close()
 
     def index(
