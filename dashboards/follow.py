@@ -48,9 +48,14 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
             t("download_table"), _csv(trace, labels), f"trace-{query[:8]}.csv", "text/csv", width="stretch"
         )
         asked = next(s.passage for s in trace.steps if s.passage.id == query)
-        if "export" in grant.acts and join.button(t("join_trace"), key="join-trace", width="stretch"):
-            handover.add_passage(grant.requisition, asked, "trace")
-            st.rerun()
+        if "export" in grant.acts:
+            join.button(
+                t("join_trace"),
+                key="join-trace",
+                width="stretch",
+                on_click=handover.add_passage,
+                args=(grant.requisition, asked, "trace"),
+            )
     st.subheader(t("strip"))
     for row in range(0, len(trace.steps), STRIP):
         columns = st.columns(STRIP)

@@ -91,16 +91,39 @@ def _card(gate: GateClient, grant: GrantInfo, passage: PassageInfo, labels: dict
         )
     )
     left, middle, right = st.columns(3)
-    if left.button(t("follow_this"), key=f"follow-{passage.id}", width="stretch", help=t("follow_this_help")):
-        st.session_state["query"], st.session_state["query_of"] = passage.id, grant.requisition
-        st.session_state["go_to"] = "follow"
-        st.rerun()
-    if middle.button(t("watch_this"), key=f"watch-{passage.id}", width="stretch", help=t("watch_this_help")):
-        st.session_state["rewind_to"] = (passage.camera, passage.started_at)
-        st.session_state["go_to"] = "rewind"
-        st.rerun()
-    if "export" in grant.acts and right.button(
-        t("join_this"), key=f"join-{passage.id}", width="stretch", help=t("join_this_help")
-    ):
-        handover.add_passage(grant.requisition, passage)
-        st.rerun()
+    # Callbacks, which run before the page is drawn: no click is lost to the next one.
+    left.button(
+        t("follow_this"),
+        key=f"follow-{passage.id}",
+        width="stretch",
+        help=t("follow_this_help"),
+        on_click=_follow,
+        args=(grant.requisition, passage),
+    )
+    middle.button(
+        t("watch_this"),
+        key=f"watch-{passage.id}",
+        width="stretch",
+        help=t("watch_this_help"),
+        on_click=_watch,
+        args=(passage,),
+    )
+    if "export" in grant.acts:
+        right.button(
+            t("join_this"),
+            key=f"join-{passage.id}",
+            width="stretch",
+            help=t("join_this_help"),
+            on_click=handover.add_passage,
+            args=(grant.requisition, passage),
+        )
+
+
+def _follow(requisition: str, passage: PassageInfo) -> None:
+    st.session_state["query"], st.session_state["query_of"] = passage.id, requisition
+    st.session_state["go_to"] = "follow"
+
+
+def _watch(passage: PassageInfo) -> None:
+    st.session_state["rewind_to"] = (passage.camera, passage.started_at)
+    st.session_state["go_to"] = "rewind"

@@ -78,9 +78,7 @@ def _list(wanted: list[Chosen], labels: dict[str, str]) -> None:
             + (f" · {one.what}" if one.what else "")
         )
         key = f"drop-{one.kind}-{one.camera}-{one.passage}-{one.interval.start}-{one.interval.end}"
-        if right.button(t("drop"), key=key, width="stretch"):
-            wanted.remove(one)
-            st.rerun()
+        right.button(t("drop"), key=key, width="stretch", on_click=wanted.remove, args=(one,))
 
 
 def _more(grant: GrantInfo, requisition: RequisitionInfo, labels: dict[str, str]) -> None:

@@ -52,9 +52,14 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     st.caption(f"{labels[camera]} · {between(interval)} · {t('hevc_note')}")
     save, join, _ = st.columns([2, 2, 3])
     save.link_button(t("save_video"), gate.video_url(grant.id, camera, interval, download=True), width="stretch")
-    if "export" in grant.acts and join.button(t("join_clip"), key="join-clip", width="stretch"):
-        handover.add_clip(grant.requisition, camera, interval)
-        st.rerun()
+    if "export" in grant.acts:
+        join.button(
+            t("join_clip"),
+            key="join-clip",
+            width="stretch",
+            on_click=handover.add_clip,
+            args=(grant.requisition, camera, interval),
+        )
 
 
 def _step(seconds: int) -> None:
