@@ -365,10 +365,15 @@ def main() -> int:
     name = "planted" if options.planted else "guards"
     out = ROOT / "build" / "bench" / f"{name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    answer = {f"{name}_tried": len(shown), f"{name}_shown": sum(shown.values()), "seconds": round(time.time() - begun)}
-    missing = [n for n, good in shown.items() if not good]
+    missing = {n for n, good in shown.items() if not good}
+    tried = len(shown)
+    if options.only and out.exists():
+        # The others stand as they were last found.
+        missing |= set(json.loads(out.read_text())[f"{name}_missing"]) - shown.keys()
+        tried = len(wanted)
+    answer = {f"{name}_tried": tried, f"{name}_shown": tried - len(missing), f"{name}_missing": sorted(missing)}
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    out.write_text(json.dumps({**answer, f"{name}_missing": missing, "date": date}, indent=1))
+    out.write_text(json.dumps({**answer, "seconds": round(time.time() - begun), "date": date}, indent=1) + "\n")
     print(json.dumps(answer))
     return 0 if all(shown.values()) else 1
 
