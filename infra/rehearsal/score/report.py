@@ -121,9 +121,23 @@ def _pictures(errors: Sequence[Mistake], videos: dict[str, Path]) -> Iterable[tu
             cv2.rectangle(frame, *_corners(box), (0, 160, 255), 2)
         for box in error.truth:
             cv2.rectangle(frame, *_corners(box), (60, 200, 60), 2)
-        small = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 70])
+        _, jpeg = cv2.imencode(".jpg", _around(frame, error.truth or error.found), [cv2.IMWRITE_JPEG_QUALITY, 70])
         yield error, base64.b64encode(jpeg.tobytes()).decode()
+
+
+def _around(frame: NDArray[np.uint8], boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8]:
+    """The part of the picture in which the boxes lie, with as much again on all sides; the whole of it where none do."""
+    height, width = frame.shape[:2]
+    if boxes:
+        left, top = np.min([b[:2] for b in boxes], axis=0)
+        right, bottom = np.max([b[2:] for b in boxes], axis=0)
+        wide = min(width, max(480, int(3 * (right - left)), int(3 * (bottom - top) * width / height)))
+        high = round(wide * height / width)
+        x = int(np.clip((left + right - wide) / 2, 0, width - wide))
+        y = int(np.clip((top + bottom - high) / 2, 0, max(0, height - high)))
+        frame = frame[y : y + high, x : x + wide]
+    small = cv2.resize(frame, (640, round(640 * frame.shape[0] / frame.shape[1])), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.uint8)
 
 
 def _corners(box: NDArray[np.float32]) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -169,7 +169,7 @@ def _read(site: Site, played: _Town, scope: str, taken: float) -> Found:
         passages, vehicles = [], {}
         for row in rows:
             found = reader.passage(bounds, row.passage.id) or row
-            passages.append(_renamed(found.passage, played.spelt))
+            passages.append(renamed(found.passage, played.spelt))
             vehicles[row.passage.id] = row.vehicle_id or row.passage.id
         tracks: list[Track] = []
         ids = [p.id for p in passages]
@@ -180,14 +180,15 @@ def _read(site: Site, played: _Town, scope: str, taken: float) -> Found:
         reader.close()
     return Found(
         passages=tuple(passages),
-        tracks=tuple(_renamed(t, played.spelt) for t in tracks),
+        tracks=tuple(renamed(t, played.spelt) for t in tracks),
         vehicles=vehicles,
-        coverage=tuple(_renamed(c, played.spelt) for c in coverage),
+        coverage=tuple(renamed(c, played.spelt) for c in coverage),
         camera_starts=played.starts,
         seconds_of_video=played.asked,
         seconds_taken=taken,
     )
 
 
-def _renamed(record: T, spelt: dict[str, str]) -> T:
+def renamed(record: T, spelt: dict[str, str]) -> T:
+    """A record under its camera's name in the town."""
     return msgspec.structs.replace(record, camera=spelt[record.camera])
