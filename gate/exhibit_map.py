@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connectors.site import CameraSite, Site
+from gate.exhibit_words import CLASSES, COLOURS
 from gate.messages import Trace
 from gate.streets import streets
 
@@ -43,8 +44,8 @@ def trace_csv(trace: Trace, site: Site) -> bytes:
                 place_of(site, p.camera),
                 f"{p.started_at.astimezone(zone):%d/%m/%Y %H:%M:%S}",
                 p.started_at.isoformat(),
-                p.vehicle_class,
-                p.colour,
+                CLASSES.get(p.vehicle_class, p.vehicle_class),
+                COLOURS.get(p.colour, p.colour),
                 f"{step.probability:.2f}",
                 f"{step.look:.2f}",
                 "" if step.travel_s is None else f"{step.travel_s:.1f}",

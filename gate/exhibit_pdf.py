@@ -15,6 +15,7 @@ from fpdf import FPDF
 from fpdf.enums import XPos, YPos
 
 from connectors.site import Site
+from gate.exhibit_words import CLOCKS, reason
 from gate.messages import CoverageStatement, RequisitionInfo
 
 AUTHORITIES = {
@@ -156,7 +157,7 @@ def extraction_sheet(p: Papers) -> bytes:
                 f"{_local(o.first_at, p.site)} -> {_local(o.last_at, p.site)}",
                 str(o.frames),
                 f"{o.codec} {o.size_px}",
-                o.clock,
+                CLOCKS.get(o.clock, o.clock),
             ]
             for o in p.originals
         ],
@@ -174,7 +175,7 @@ def extraction_sheet(p: Papers) -> bytes:
     c = p.coverage
     pdf.words(f"{c.asked_s:.1f} s demandées, {c.recorded_s:.1f} s enregistrées, {c.indexed_s:.1f} s analysées.")
     if c.lines:
-        rows = [[x.camera, _local(x.started_at, p.site), _local(x.ended_at, p.site), x.reason] for x in c.lines]
+        rows = [[x.camera, _local(x.started_at, p.site), _local(x.ended_at, p.site), reason(x.reason)] for x in c.lines]
         pdf.table_of(["caméra", "de", "à", "ce qui manque"], rows[:200], (30, 38, 38, 74))
         if len(rows) > 200:
             pdf.words(f"... et {len(rows) - 200} autres lignes dans couverture.csv")

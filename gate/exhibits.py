@@ -32,6 +32,7 @@ from gate.errors import GateError, Invalid, NotFound
 from gate.exhibit_map import place_of, trace_csv, trace_svg
 from gate.exhibit_pdf import Original, Papers, ViewingCopy, extraction_sheet, transmission_slip
 from gate.exhibit_viewing import Caption, viewing_copy
+from gate.exhibit_words import STATUS, reason
 from gate.exhibit_zip import StreamedZip
 from gate.gate import Gate
 from gate.grants import Permit
@@ -438,7 +439,8 @@ def coverage_csv(covered: CoverageStatement) -> bytes:
     table.writerow([])
     table.writerow(["caméra", "de (UTC)", "à (UTC)", "état", "raison"])
     for c in covered.lines:
-        table.writerow([c.camera, c.started_at.isoformat(), c.ended_at.isoformat(), c.status, c.reason])
+        told = (STATUS[c.status], reason(c.reason))
+        table.writerow([c.camera, c.started_at.isoformat(), c.ended_at.isoformat(), *told])
     return out.getvalue().encode("utf-8-sig")
 
 

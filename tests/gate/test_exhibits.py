@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -17,10 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pypdf import PdfReader
 
 from connectors.bounds import Interval
+from connectors.gop import Clock
 from connectors.remux import content_hashes
-from gate import exhibit_pdf, exhibits
+from gate import exhibit_pdf, exhibit_words, exhibits
 from gate.errors import ActNotPermitted, Invalid, NotFound, OutsideScope
 from gate.messages import Decision
+from reid.coverage import DOUBT
+from reid.passage import COLOURS, VEHICLE_CLASSES, Coverage
 from tests.gate.town import START, Town, canaries
 
 RECIPIENT = "Capitaine Durand, commissariat"
@@ -114,6 +118,7 @@ def test_papers_say_in_french_what_was_done(package: tuple[Town, Path]) -> None:
 def test_tables(package: tuple[Town, Path]) -> None:
     _, folder = package
     rows = list(csv.reader(io.StringIO((folder / "trace/trace.csv").read_text("utf-8-sig")), delimiter=";"))
+    assert rows[1][5:7] == ["voiture", "rouge"]
     assert rows[0][0] == "étape" and "demandé" in [r[12] for r in rows[1:-2]]
     assert "jamais une identification" in rows[-1][0]
     assert "<svg" in (folder / "trace/plan.svg").read_text()
@@ -280,3 +285,12 @@ def test_what_breaks_off_is_unsigned_and_journalled(town: Town) -> None:
             sent += piece
     assert b"SHA256SUMS" not in sent
     assert town.journal()[-1]["phase"] == "refusal" and town.journal()[-1]["act"] == "export"
+
+
+def test_the_dossier_speaks_french() -> None:
+    assert set(VEHICLE_CLASSES) == set(exhibit_words.CLASSES) and set(COLOURS) == set(exhibit_words.COLOURS)
+    assert set(get_args(get_type_hints(Coverage)["status"])) == set(exhibit_words.STATUS)
+    assert set(get_args(Clock)) == set(exhibit_words.CLOCKS)
+    assert exhibit_words.reason("nothing was recorded") == "rien n'a été enregistré"
+    assert "échappé" in exhibit_words.reason(DOUBT % (3, 4, "model-1"))
+    assert exhibit_words.reason("the camera said so") == "the camera said so"
