@@ -30,7 +30,7 @@ from gate.database import RequisitionRow
 from gate.errors import GateError
 from gate.messages import CredentialDraft, Decision
 from tests.gate.rule_model import ALL_ACTS, Leave, Paper, Somebody, may_do, may_show, may_sit
-from tests.gate.rule_world import MONTH, World
+from tests.gate.rule_world import GROUP_S, MONTH, World
 from tests.gate.town import PASSWORD, PDF, START
 
 Try = tuple[bool | None, Callable[[], bytes]]
@@ -92,8 +92,13 @@ class Scene:
         return set() if self.dead else may_show(self.leave, self.now, START, secured, MONTH)
 
     def asked_for(self) -> set[tuple[str, int]]:
-        """What a request that names a camera and an interval asks for: more than that is too much."""
-        return {(self.camera, s) for s in range(60) if s + 1 > self.ask[0] and s < self.ask[1]}
+        """What a request that names a camera and an interval asks for, outward to whole groups of pictures.
+
+        More than that is too much, even where the grant holds more.
+        """
+        group = GROUP_S.get(self.camera, 1)
+        first, last = self.ask[0] // group * group, -(-self.ask[1] // group) * group
+        return {(self.camera, s) for s in range(60) if s + 1 > first and s < last}
 
     def reachable(self) -> bool:
         """Whether the chosen passage lies in the grant, and is not too old: the index ages where evidence does not."""

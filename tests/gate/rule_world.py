@@ -20,6 +20,8 @@ from tests.gate.town import START, Town, canaries
 
 MONTH = timedelta(days=30)
 CAMERAS = ("mairie", "gare", "pont")
+GROUP_S = {"gare": 2}
+"""Seconds of a group of pictures where it is not one: what reaches into the next second shows what is not cut."""
 PEOPLE = (
     # login, roles, municipal, days until the habilitation ends
     ("t-full", ("technician",), True, 400),
@@ -56,9 +58,8 @@ class World:
         self.folder = folder
         self.town = town = Town(folder / "var")
         town.staff()
-        town.record(cameras=("mairie", "pont"))
-        # Groups that reach from one second into the next show what is not cut at an end.
-        town.record(cameras=("gare",), group_s=2)
+        for camera in CAMERAS:
+            town.record(cameras=(camera,), group_s=GROUP_S.get(camera, 1))
         now = town.clock()
         day = timedelta(days=1)
         self.people: list[Somebody] = []
