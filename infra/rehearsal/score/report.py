@@ -126,7 +126,7 @@ def _pictures(errors: Sequence[Mistake], videos: dict[str, Path]) -> Iterable[tu
 
 
 def _around(frame: NDArray[np.uint8], boxes: Sequence[NDArray[np.float32]]) -> NDArray[np.uint8]:
-    """The part of the picture in which the boxes lie, with as much again on all sides; the whole of it where none do."""
+    """The part of the picture in which the boxes lie, with as much again on all sides; all of it where none do."""
     height, width = frame.shape[:2]
     if boxes:
         left, top = np.min([b[:2] for b in boxes], axis=0)
