@@ -48,7 +48,7 @@ CHROMA_QUANTILE: Final = 0.75
 CHROMA_AT: Final = 7.7
 """Chroma at which a body is as likely painted in a colour as not."""
 CHROMA_SLOPE: Final = 0.76
-_SKY: Final = 3.0
+_SKY: Final = 5.0
 """Chroma that paint takes from the sky it mirrors."""
 
 
