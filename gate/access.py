@@ -12,8 +12,9 @@ Why: the legal basis
 Who: the person
  4. Pictures are for a *technician* who is individually habilitated today (CSI R253-3) and who, as a municipal operator,
     holds the prefect's agrément today (CSI L132-14-1).
- 5. Duties are separate (`DUTIES`, `EXCLUDES`): the administrator keeps accounts and sees no picture and no journal; the registrar registers, opens and closes requisitions and sees no picture; the technician operates; the
-    auditor reads the journal and nothing else.
+ 5. Duties are separate (`DUTIES`, `EXCLUDES`): the administrator keeps accounts and sees no picture and no journal; the
+    registrar registers, opens and closes requisitions and sees no picture; the technician operates; the auditor reads
+    the journal and nothing else.
  6. Where two registrars are on duty, who registered a requisition does not open it; where one does both, the auditor
     reviews it (`may_open`).
 

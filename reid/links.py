@@ -35,7 +35,7 @@ _BESIDE_S: Final = 1.2
 _PRIOR_SPREAD: Final = 0.35
 _BLIND_MEDIAN_S: Final = 15.0
 _BLIND_SPREAD: Final = 0.9
-_PRIOR_PAIRS: Final = 1.5
+_PRIOR_PAIRS: Final = 5.0
 """Pairs of passages that the prior is worth."""
 _PRIOR_WAYS: Final = 0.7
 """Pairs of passages that must agree on the ways before these say much."""

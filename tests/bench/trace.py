@@ -134,7 +134,9 @@ def found_in(town: Path) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "site.toml"
         file.write_text(town_site.site_toml(town, start, Path(folder) / "data", continuous=names), encoding="utf-8")
-        site = load_site(file).model_copy(update={"sealing": False})
+        site = load_site(file)
+        one_partition = site.kafka.model_copy(update={"partitions": 1})  # all that is there is read when that one ends
+        site = site.model_copy(update={"sealing": False, "kafka": one_partition})
         detector = site_detector(site)
         kept = BENCH / f"trace-{town.resolve().name}-{detector[0].model_id}.msgpack"
         if kept.exists():
