@@ -8,6 +8,7 @@ copied.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -54,7 +55,7 @@ def tests() -> dict[str, float]:
 
 def copied() -> dict[str, Any]:
     """Figures that other benchmarks have measured; those not measured yet are left out and named."""
-    found = {}
+    found: dict[str, Any] = {}
     for figure, name in COPIED.items():
         try:
             measured = json.loads((BENCH / f"{name}.json").read_text(encoding="utf-8"))
@@ -68,12 +69,20 @@ def copied() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and write."""
-    with tempfile.TemporaryDirectory(prefix="passage-bench-") as folder:
-        figures: dict[str, Any] = demonstration(Path(folder) / "clone", Path(folder) / "cache")
-    figures |= tests()
-    figures |= copied()
-    record("main", figures)
+    """Measure and write; one part alone leaves the other's figures as they were."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=("demo", "tests"), help="only this, the rest as last measured")
+    part = parser.parse_args().part
+    file = BENCH / "main.json"
+    figures: dict[str, Any] = {}
+    if part and file.exists():
+        figures = {k: v for k, v in json.loads(file.read_text(encoding="utf-8")).items() if k.endswith("_s")}
+    if part != "tests":
+        with tempfile.TemporaryDirectory(prefix="passage-bench-") as folder:
+            figures |= demonstration(Path(folder) / "clone", Path(folder) / "cache")
+    if part != "demo":
+        figures |= tests()
+    record("main", figures | copied())
 
 
 if __name__ == "__main__":
