@@ -48,7 +48,9 @@ CHROMA_QUANTILE: Final = 0.75
 CHROMA_AT: Final = 7.7
 """Chroma at which a body is as likely painted in a colour as not."""
 CHROMA_SLOPE: Final = 0.76
-_SKY: Final = 5.0
+_BRIGHTEST_STREET: Final = 58.0
+"""Lightness above which a street lies in full sun and is no measure of paint: silver would pass for black beside it."""
+_SKY: Final = 6.0
 """Chroma that paint takes from the sky it mirrors."""
 
 
@@ -116,7 +118,8 @@ def share_colours(lab: NDArray[np.float32], street: float | None) -> NDArray[np.
         (11,) summing to 1, in the order of `COLOURS`.
     """
     light, chroma, hue = measure(lab)
-    reached = quantiles(light, QUANTILES) - (_ORDINARY_STREET if street is None else street)
+    beside = _ORDINARY_STREET if street is None else min(street, _BRIGHTEST_STREET)
+    reached = quantiles(light, QUANTILES) - beside
     scores = NEUTRAL_WEIGHTS @ reached + NEUTRAL_OFFSETS
     neutral = np.exp(scores - scores.max())
     coloured = 1 / (1 + np.exp(-CHROMA_SLOPE * (float(quantiles(chroma, (CHROMA_QUANTILE,))[0]) - CHROMA_AT)))
