@@ -21,9 +21,9 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import AgglomerativeClustering
 
 from reid.calibration import DEFAULT, Calibration
-from reid.links import LinkModel, learn_links, possible
+from reid.links import LinkModel, follows, learn_links
 from reid.looks import Looks, compare_looks
-from reid.nearest import nearest_s
+from reid.nearest import nearest, nearest_s
 from reid.passage import Passage
 
 MODEL: Final = "chains-average-2"
@@ -70,8 +70,9 @@ def associate(
         return []
     looks = compare_looks(ordered)
     links = links or learn_links(ordered, positions_m, looks, headings_deg)
+    alike = _alike(looks)
     groups, chances = _chains(ordered, looks, links)
-    groups = _join_groups(ordered, looks, groups)
+    groups = _join_groups(ordered, alike, groups)
     by_group: dict[int, list[int]] = {}
     for row, group in enumerate(groups):
         by_group.setdefault(group, []).append(row)
@@ -87,9 +88,9 @@ def associate(
             if place == 0:
                 probability = 1.0
             else:
-                chance = chances.get((members[place - 1], row))
-                alike = _alike(looks)[members[place - 1], row]
-                probability = calibration.probability(chance) if chance is not None else float(alike)
+                before = members[place - 1]
+                chance = chances.get((before, row))
+                probability = calibration.probability(chance) if chance is not None else float(alike[before, row])
             out[row] = Assigned(ordered[row].id, vehicle, round(probability, 4))
     return [a for a in out if a is not None]
 
@@ -115,19 +116,19 @@ def _alike(looks: Looks) -> NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-(looks.total - 2.0))))
 
 
-def _join_groups(ordered: Sequence[Passage], looks: Looks, groups: Sequence[int]) -> list[int]:
+def _join_groups(ordered: Sequence[Passage], alike: NDArray[np.float64], groups: Sequence[int]) -> list[int]:
     """Cluster chains by looks; passages of one chain stay together."""
     numbers = sorted(set(groups))
     if len(numbers) < 2:
         return list(groups)
     members = [[i for i, g in enumerate(groups) if g == n] for n in numbers]
     distance = np.zeros((len(numbers), len(numbers)))
-    odds = _alike(looks)
+    may = _may_follow(ordered)
     for a in range(len(numbers)):
         for b in range(a + 1, len(numbers)):
             block = np.ix_(members[a], members[b])
-            apart = float(1 - odds[block].mean())
-            if not _may_be_one(ordered, members[a], members[b]):
+            apart = float(1 - alike[block].mean())
+            if not all(may[i, j] for i, j in pairwise(sorted([*members[a], *members[b]]))):
                 apart = _NEVER
             distance[a, b] = distance[b, a] = apart
     labels: NDArray[np.int_] = AgglomerativeClustering(
@@ -137,13 +138,11 @@ def _join_groups(ordered: Sequence[Passage], looks: Looks, groups: Sequence[int]
     return [label_of[g] for g in groups]
 
 
-def _may_be_one(ordered: Sequence[Passage], first: Sequence[int], second: Sequence[int]) -> bool:
-    """Whether one vehicle can have made all of both, one after the other."""
-    rows = sorted([*first, *second])
-    return all(
-        possible(ordered[i], ordered[j]) or (ordered[j].started_at - ordered[i].ended_at).total_seconds() > 0
-        for i, j in pairwise(rows)
-    )
+def _may_follow(ordered: Sequence[Passage]) -> NDArray[np.bool_]:
+    """(n, n): whether one vehicle can have made the row's passage and, however much later, the column's."""
+    starts = np.array([p.started_at.timestamp() for p in ordered])
+    ends = np.array([p.ended_at.timestamp() for p in ordered])
+    return np.asarray(follows(ordered, nearest(ordered)) | (starts[None] - ends[:, None] > 0))
 
 
 def _new_id(first: Passage) -> str:

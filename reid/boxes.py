@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from reid.passage import Box
+
+_EDGE: Final = 0.015
+"""Of the picture's side."""
 
 
 def area(box: Box) -> float:
@@ -22,3 +27,9 @@ def iou(a: Box, b: Box) -> float:
     """Intersection over union."""
     both = intersection(a, b)
     return both / (area(a) + area(b) - both) if both > 0 else 0.0
+
+
+def at_edge(box: Box, size_px: tuple[int, int]) -> bool:
+    """Whether it touches the edge of a picture of that width and height: what it is of may be leaving."""
+    x, y = _EDGE * size_px[0], _EDGE * size_px[1]
+    return box[0] < x or box[1] < y or box[2] > size_px[0] - x or box[3] > size_px[1] - y

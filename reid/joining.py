@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from reid.boxes import area, intersection, iou
+from reid.boxes import area, at_edge, intersection, iou
 from reid.describe import likeness
-from reid.passage import Box
 from reid.tracklet import Tracklet, centre
 
 JOIN_S: Final = 4.0
@@ -19,8 +18,6 @@ STANDING_JOIN_S: Final = 60.0
 _SAME_PLACE: Final = 0.5
 _WITHIN: Final = 0.5
 _STOOD_S: Final = 1.0
-_EDGE: Final = 0.015
-"""Of the picture's side."""
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
 _MOST_OVERLAP_S = 0.12
@@ -49,7 +46,8 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if alike is not None and alike < _LEAST_LIKENESS:
         return None
     unlike = 0.0 if alike is None else 2 * (1 - alike)
-    if _stood(earlier) and not _at_edge(earlier.last_box, size_px):
+    # The edge of the picture holds a box still that drives on.
+    if _stood(earlier) and not at_edge(earlier.last_box, size_px):
         place = _same_place(earlier, later)
         if place >= _SAME_PLACE:
             return 1 - place + min(hidden / JOIN_S, 1.0) + unlike
@@ -99,9 +97,3 @@ def _same_place(earlier: Tracklet, later: Tracklet) -> float:
     if intersection(place, first) >= _WITHIN * area(first):
         found.append(iou(place, later.last_box))
     return max(found)
-
-
-def _at_edge(box: Box, size_px: tuple[int, int]) -> bool:
-    """Whether it may be leaving the picture: its edge holds a box still that drives on."""
-    x, y = _EDGE * size_px[0], _EDGE * size_px[1]
-    return box[0] < x or box[1] < y or box[2] > size_px[0] - x or box[3] > size_px[1] - y

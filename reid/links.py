@@ -58,6 +58,9 @@ _ROUNDS: Final = 6
 _BALANCING: Final = 12
 _LEAST_SPREAD: Final = 0.12
 
+Meetings = Mapping[tuple[str, str], tuple[NDArray[np.float64], NDArray[np.float64]]]
+"""Pair of cameras → densities and times (`_densities`) of all their pairs of passages under the links of this round."""
+
 
 @dataclass(frozen=True, slots=True)
 class CameraLink:
@@ -166,11 +169,6 @@ def gap_s(a: Passage, b: Passage) -> float:
     return (b.started_at - a.ended_at).total_seconds()
 
 
-def possible(a: Passage, b: Passage) -> bool:
-    """Whether one vehicle can have made `a` and then `b`, distances aside."""
-    return bool(follows([a, b], nearest([a, b]))[0, 1])
-
-
 def follows(passages: Sequence[Passage], near: Nearest) -> NDArray[np.bool_]:
     """(n, n): whether one vehicle can have made the row's passage and then the column's, distances aside.
 
@@ -215,9 +213,13 @@ def learn_links(
     looks = looks or compare_looks(ordered)
     may = follows(ordered, near)
     by_way = dict(expected)
+    here = {camera: near.take(some) for camera, some in rows.items()}
     for _ in range(_ROUNDS):
-        weights = _weights(rows, near, may, looks.total, links, rates, by_way)
-        links = _refit(rows, near, weights, priors, links)
+        meetings = {
+            (a, b): _densities(link, here[a], here[b]) for (a, b), link in links.items() if a in rows and b in rows
+        }
+        weights = _weights(rows, here, may, looks.total, links, meetings, rates, by_way)
+        links = _refit(rows, here, weights, priors, meetings)
         by_way = expected | _learn_ways(rows, near, weights, expected)
     return LinkModel(links, rates, by_way)
 
@@ -279,42 +281,41 @@ def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]
 
 def _weights(
     rows: Mapping[str, NDArray[np.int_]],
-    near: Nearest,
+    here: Mapping[str, Nearest],
     may: NDArray[np.bool_],
     total: NDArray[np.float64],
     links: Mapping[tuple[str, str], CameraLink],
+    meetings: Meetings,
     rates: Mapping[str, float],
     by_way: Mapping[tuple[str, Way, str, Way], float],
 ) -> NDArray[np.float64]:
     """(n, n): how surely column comes next after row."""
     odds = np.zeros(may.shape)
-    for (a, b), link in links.items():
-        if a in rows and b in rows:
-            block = np.ix_(rows[a], rows[b])
-            density, _ = _densities(link, near.take(rows[a]), near.take(rows[b]))
-            density *= _way_factors(by_way, a, b, near.way[rows[a]], near.way[rows[b]])
-            odds[block] = np.where(may[block], link.chance * density / rates[b], 0.0) * np.exp(total[block])
+    for (a, b), (density, _) in meetings.items():
+        block = np.ix_(rows[a], rows[b])
+        likely = links[a, b].chance * density * _way_factors(by_way, a, b, here[a].way, here[b].way)
+        odds[block] = np.where(may[block], likely / rates[b], 0.0) * np.exp(total[block])
     return share_out(odds)
 
 
 def _refit(
     rows: Mapping[str, NDArray[np.int_]],
-    near: Nearest,
+    here: Mapping[str, Nearest],
     weights: NDArray[np.float64],
     priors: Mapping[tuple[str, str], CameraLink],
-    before: Mapping[tuple[str, str], CameraLink],
+    meetings: Meetings,
 ) -> dict[tuple[str, str], CameraLink]:
     links = {}
     for (a, b), prior in priors.items():
-        if a not in rows or b not in rows:
+        if (a, b) not in meetings:
             links[a, b] = prior
             continue
         mine, theirs = rows[a], rows[b]
         block = weights[np.ix_(mine, theirs)]
         chance = (float(block.sum()) + _PRIOR_PAIRS * prior.chance) / (len(mine) + _PRIOR_PAIRS)
-        here, there = near.take(mine), near.take(theirs)
-        _, times = _densities(before[a, b], here, there)
-        open_ended = (here.earlier | here.later)[:, None] | (there.earlier | there.later)[None]
+        _, times = meetings[a, b]
+        first, second = here[a], here[b]
+        open_ended = (first.earlier | first.later)[:, None] | (second.earlier | second.later)[None]
         links[a, b] = _fit(prior, chance, block, np.where(open_ended, 0.0, block), times)
     return links
 

@@ -19,6 +19,7 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
+from reid.boxes import at_edge
 from reid.finding import Finding, unpack
 from reid.passage import Box
 
@@ -29,8 +30,6 @@ CONFIDENCE = 0.25
 CARRY_SHARE = 0.4
 """Of that score; findings down to it carry a track on and begin none."""
 _START_MARGIN = 0.05
-_EDGE = 0.015
-"""Of the picture's side: what is lost so near to its edge has left."""
 MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""
 FROZEN_SHARE = 0.03
@@ -237,9 +236,8 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Whether it was lost at the edge of the picture."""
         if track.state != TrackState.Lost or self.size_px == (0, 0):
             return False
-        x1, y1, x2, y2 = track.xyxy
-        x, y = _EDGE * self.size_px[0], _EDGE * self.size_px[1]
-        return bool(x1 < x or y1 < y or x2 > self.size_px[0] - x or y2 > self.size_px[1] - y)
+        x1, y1, x2, y2 = (float(v) for v in track.xyxy)
+        return at_edge((x1, y1, x2, y2), self.size_px)
 
     def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
         """Overlap, and for boxes that just miss each other their distance: fast vehicles at few frames a second."""

@@ -11,8 +11,8 @@ import pytest
 
 from reid.association import associate
 from reid.bearings import passing_places
-from reid.links import FASTEST_MPS, learn_links, possible
-from reid.nearest import nearest_s
+from reid.links import FASTEST_MPS, follows, learn_links
+from reid.nearest import nearest, nearest_s
 from reid.passage import Box, Embedding, Passage
 from reid.trace import trace
 from tests.reid.made_town import POSITIONS, START, MadeTown, made_town
@@ -38,6 +38,11 @@ def seen(camera: str, start_s: float, end_s: float, first: Box, last: Box, **cha
         "last_box": last,
     }
     return msgspec.structs.replace(passage, **(fields | changed))
+
+
+def possible(a: Passage, b: Passage) -> bool:
+    """Whether one vehicle can have made `a` and then `b`, distances aside."""
+    return bool(follows([a, b], nearest([a, b]))[0, 1])
 
 
 def test_a_vehicle_is_nearest_where_it_is_largest() -> None:
