@@ -14,6 +14,7 @@ any exam shows a street (`infra/training/fit_colours.py`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -78,11 +79,45 @@ def body_colours(frame: NDArray[np.uint8], box: Box, gains: NDArray[np.float32])
     Returns:
         (11,) summing to 1, or None when the vehicle is too small to tell.
     """
+    body = measure(frame, box, gains)
+    return None if body is None else share_colours(body)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What speaks for the paint of one vehicle: pixels of its box, row by row, and what lies beside it."""
+
+    light: NDArray[np.float32]
+    """(`SIDE` ** 2,) CIELAB lightness."""
+    chroma: NDArray[np.float32]
+    """(`SIDE` ** 2,), less what the sky gives."""
+    hue: NDArray[np.float32]
+    """(`SIDE` ** 2,) degrees."""
+    street: float | None
+    """Lightness of the street beside it; None where the picture ends there."""
+
+    @property
+    def reached_light(self) -> NDArray[np.float64]:
+        """`QUANTILES` of its lightness, less the street's."""
+        beside = _ORDINARY_STREET if self.street is None else min(self.street, _BRIGHTEST_STREET)
+        return quantiles(self.light, QUANTILES) - beside
+
+    @property
+    def reached_chroma(self) -> float:
+        """`CHROMA_QUANTILE` of its chroma."""
+        return float(quantiles(self.chroma, (CHROMA_QUANTILE,))[0])
+
+
+def measure(frame: NDArray[np.uint8], box: Box, gains: NDArray[np.float32]) -> Body | None:
+    """Measure the vehicle in a box (arguments of `body_colours`); None when it is too small to tell."""
     crop = _cut(frame, box[0], box[1], box[2], box[3])
     if min(crop.shape[:2]) < LEAST_SIDE_PX:
         return None
     lab = to_lab(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA), gains)
-    return share_colours(lab, street_lightness(frame, box, gains))
+    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
+    bluish = np.exp(-(((hue - 255) / 45) ** 2))
+    chroma = np.maximum(np.hypot(lab[:, 1], lab[:, 2]) - _SKY * bluish, 0)
+    return Body(lab[:, 0], chroma, hue, street_lightness(frame, box, gains))
 
 
 def to_lab(bgr: NDArray[np.uint8], gains: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -107,33 +142,14 @@ def street_lightness(frame: NDArray[np.uint8], box: Box, gains: NDArray[np.float
     return float(np.median(np.concatenate(light))) if light else None
 
 
-def share_colours(lab: NDArray[np.float32], street: float | None) -> NDArray[np.float32]:
-    """Share a body among the eleven terms.
-
-    Args:
-        lab: (`SIDE` ** 2, 3) CIELAB pixels of its box, row by row.
-        street: lightness of the street beside it; None takes an ordinary one.
-
-    Returns:
-        (11,) summing to 1, in the order of `COLOURS`.
-    """
-    light, chroma, hue = measure(lab)
-    beside = _ORDINARY_STREET if street is None else min(street, _BRIGHTEST_STREET)
-    reached = quantiles(light, QUANTILES) - beside
-    scores = NEUTRAL_WEIGHTS @ reached + NEUTRAL_OFFSETS
+def share_colours(body: Body) -> NDArray[np.float32]:
+    """Share a body among the eleven terms: (11,) summing to 1, in the order of `COLOURS`."""
+    scores = NEUTRAL_WEIGHTS @ body.reached_light + NEUTRAL_OFFSETS
     neutral = np.exp(scores - scores.max())
-    coloured = 1 / (1 + np.exp(-CHROMA_SLOPE * (float(quantiles(chroma, (CHROMA_QUANTILE,))[0]) - CHROMA_AT)))
-    out = coloured * name_hues(light, chroma, hue, PLACE * chroma**2)
+    coloured = 1 / (1 + np.exp(-CHROMA_SLOPE * (body.reached_chroma - CHROMA_AT)))
+    out = coloured * name_hues(body.light, body.chroma, body.hue, PLACE * body.chroma**2)
     out[_NEUTRALS] += (1 - coloured) * neutral / neutral.sum()
     return np.asarray(out / out.sum(), dtype=np.float32)
-
-
-def measure(lab: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Lightness, chroma (less what the sky gives) and hue in degrees, (n,) each."""
-    hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
-    bluish = np.exp(-(((hue - 255) / 45) ** 2))
-    chroma = np.maximum(np.hypot(lab[:, 1], lab[:, 2]) - _SKY * bluish, 0)
-    return lab[:, 0], chroma, hue
 
 
 def quantiles(values: NDArray[np.float32], wanted: tuple[float, ...]) -> NDArray[np.float64]:

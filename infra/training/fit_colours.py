@@ -11,7 +11,6 @@ Run: python -m infra.training.fit_colours build/training/towns960 --plans traini
 from __future__ import annotations
 
 import argparse
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from infra.rehearsal.truth import pose_at
 from infra.rehearsal.view import View, view_of
 from infra.rehearsal.world import Frame, Traffic
 from infra.training.pictures import INPUT_HW
-from infra.training.town_frames import EVERY_S, FIRST_S, PLANS, any_weather, read_town
+from infra.training.town_frames import PLANS, chosen_moments, read_town
 from reid import colour
 from reid.classes import MODEL_CLASSES
 from reid.passage import COLOURS, VEHICLE_CLASSES, Box
@@ -48,9 +47,9 @@ class Example:
     light: str
     colour: str
     lightness: tuple[float, ...]
-    """`colour.QUANTILES` of the body's, less the street's."""
+    """`colour.Body.reached_light`."""
     chroma: float
-    """`colour.CHROMA_QUANTILE` of the body's."""
+    """`colour.Body.reached_chroma`."""
     named: str
     """By the numbers in force."""
 
@@ -59,19 +58,16 @@ def examples(folder: Path, plan: str, seed: int, seconds: float) -> Iterator[Exa
     """Every vehicle of a plan's frames that is large, whole and surely known."""
     town, traffic = read_town(PLANS / f"{plan}.toml", seconds)
     for position, camera in enumerate(town.cameras):
-        # As `town_frames` draws them: the same numbers in the same order.
-        rng = np.random.default_rng([seed, zlib.crc32(town.name.encode()), position])
-        weather = any_weather(rng)
-        start = FIRST_S + float(rng.uniform(0, EVERY_S))
+        weather, times, _ = chosen_moments(town, position, seed, seconds)
         view = view_of(replace(camera, width_px=INPUT_HW[1], height_px=round(INPUT_HW[1] * 9 / 16)))
-        for number, time_s in enumerate(np.arange(start, seconds - 1, EVERY_S)):
+        for number, time_s in enumerate(times):
             file = folder / f"{town.name}-{seed}-{camera.name}-{number:03d}.jpg"
             picture = cv2.imread(str(file)) if file.is_file() else None
             labels = np.array([line.split() for line in _lines(file.with_suffix(".txt"))], dtype=np.float64)
             if picture is None or not len(labels):
                 continue
             gains = colour.white_gains(np.asarray(picture, np.uint8))
-            boxes, rows = _placed(view, traffic, pose_at(traffic, float(time_s)))
+            boxes, rows = _placed(view, traffic, pose_at(traffic, time_s))
             overlap = iou_matrix(labels[:, 1:5].astype(np.float32), boxes)
             for label, mine in zip(labels, overlap, strict=True):
                 kind, height = MODEL_CLASSES[int(label[0])], label[4] - label[2]
@@ -96,15 +92,11 @@ def _lines(file: Path) -> list[str]:
 def _measured(
     picture: NDArray[np.uint8], box: Box, gains: NDArray[np.float32]
 ) -> tuple[tuple[float, ...], float, str] | None:
-    shares, street = colour.body_colours(picture, box, gains), colour.street_lightness(picture, box, gains)
-    if shares is None or street is None:
+    body = colour.measure(picture, box, gains)
+    if body is None or body.street is None:
         return None
-    left, top, right, bottom = (int(v) for v in (*box[:2], *np.ceil(box[2:])))
-    small = cv2.resize(picture[top:bottom, left:right], (colour.SIDE, colour.SIDE), interpolation=cv2.INTER_AREA)
-    light, chroma, _ = colour.measure(colour.to_lab(np.asarray(small, np.uint8), gains))
-    reached = colour.quantiles(light, colour.QUANTILES) - street
-    most = float(colour.quantiles(chroma, (colour.CHROMA_QUANTILE,))[0])
-    return tuple(float(r) for r in reached), most, COLOURS[int(np.argmax(shares))]
+    named = COLOURS[int(np.argmax(colour.share_colours(body)))]
+    return tuple(float(r) for r in body.reached_light), body.reached_chroma, named
 
 
 def _placed(view: View, traffic: Traffic, pose: Frame) -> tuple[NDArray[np.float32], list[int]]:

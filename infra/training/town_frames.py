@@ -64,6 +64,16 @@ def any_weather(rng: np.random.Generator) -> Weather:
     return Weather(light, rain, float(rng.uniform(0, 360)), float(elevation))  # type: ignore[arg-type]
 
 
+def chosen_moments(
+    town: Town, position: int, seed: int, seconds: float, own_weather: bool = False
+) -> tuple[Weather, list[float], np.random.Generator]:
+    """The light in which a town's camera is drawn, the seconds at which, and the source of further chance."""
+    rng = np.random.default_rng([seed, zlib.crc32(town.name.encode()), position])
+    weather = town.weather if own_weather else any_weather(rng)
+    start = FIRST_S + float(rng.uniform(0, EVERY_S))
+    return weather, [float(t) for t in np.arange(start, seconds - 1, EVERY_S)], rng
+
+
 def draw_frames(
     town: Town,
     traffic: Traffic,
@@ -130,13 +140,10 @@ def write_town(plan: Path, folder: Path, seconds: float, seed: int, own_weather:
     town, traffic = read_town(plan, seconds)
     written = 0
     for position, camera in enumerate(town.cameras):
-        rng = np.random.default_rng([seed, zlib.crc32(town.name.encode()), position])
-        weather = town.weather if own_weather else any_weather(rng)
         done = folder / "done" / f"{town.name}-{seed}-{camera.name}"
         if done.is_file():
             continue
-        start = FIRST_S + float(rng.uniform(0, EVERY_S))
-        times = [float(t) for t in np.arange(start, seconds - 1, EVERY_S)]
+        weather, times, rng = chosen_moments(town, position, seed, seconds, own_weather)
         small = rng.random() < SMALL_SHARE
         for number, frame in enumerate(draw_frames(town, traffic, camera, weather, times, rng, small)):
             write_picture(folder, f"{town.name}-{seed}-{camera.name}-{number:03d}", to_input_scale(frame))
