@@ -252,10 +252,9 @@ class _KafkaWriter:
                     producer.send(topic, m.value, key=m.key.encode(), headers=list(m.headers), partition=m.partition)
                 )
             producer.flush(timeout=ACKNOWLEDGE_S)
-        except (
-            Exception
-        ) as fault:  # while a broker goes away, errors of sockets and of the client's own thread come too
-            # what was not even sent counts as not acknowledged, unless Kafka refuses it for good
+        except Exception as fault:
+            # While a broker goes away, errors of sockets and of the client's own thread come too. What was not even
+            # sent counts as not acknowledged, unless Kafka refuses it for good.
             self._refuse(fault, topic)
             self._drop()
             left = [m for n, m in enumerate(messages) if n >= len(futures) or not futures[n].succeeded()]

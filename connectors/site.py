@@ -244,6 +244,16 @@ class Site(_Frozen):
                 return camera
         raise KeyError(f"no camera named {name!r}; known: {', '.join(c.name for c in self.cameras)}")
 
+    @property
+    def positions_m(self) -> dict[str, tuple[float, float]]:
+        """Camera → east and north in metres, of those whose place is known."""
+        return {c.name: c.position_m for c in self.cameras if c.position_m is not None}
+
+    @property
+    def headings_deg(self) -> dict[str, float]:
+        """Camera → where it looks, degrees clockwise from north, of those of which it is known."""
+        return {c.name: c.heading_deg for c in self.cameras if c.heading_deg is not None}
+
     def mode(self, camera: CameraSite) -> Literal["on_requisition", "continuous"]:
         """The indexing mode that holds for one camera."""
         return camera.indexing or self.indexing

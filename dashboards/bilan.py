@@ -24,13 +24,11 @@ def page(gate: GateClient) -> None:
     now = datetime.now(UTC).astimezone(zone()).year
     first, second, third = st.columns([1, 1, 2], vertical_alignment="bottom")
     year = first.selectbox(t("year"), [now - n for n in range(YEARS_KEPT)], key="bilan_year")
-    found = gate.bilan(year)
     names = month_names()
     month = second.selectbox(
         t("month"), range(13), format_func=lambda n: t("whole_year") if n == 0 else names[n - 1], key="bilan_month"
     )
-    if month:
-        found = gate.bilan(year, month)
+    found = gate.bilan(year, month)
     third.link_button(t("bilan_pdf"), gate.bilan_url(year, month))
     _figures(found)
     if not found.lines:

@@ -3,30 +3,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 import streamlit as st
 
 from dashboards.session import language, t
-from dashboards.texts import TEXTS
 from dashboards.times import duration, local
+from gate.client import recognised
 from gate.messages import CoverageStatement
-
-_MISSED = re.compile(r"vehicles are probably missed: for (\d+) s of the (\d+) s .* the detector (\S+) saw")
-_MANY = re.compile(r"so many passages that the trace looks (\S+) around")
 
 
 def reason_text(reason: str) -> str:
     """Why something could not be looked at, in the page's language; what a camera or a fault said stays as it is."""
-    key = "reason_" + reason.replace(" ", "_")
-    if key in TEXTS:
-        return t(key)
-    if language() == "fr" and (found := _MISSED.search(reason)):
-        return t("reason_missed", missed=found[1], moved=found[2], model=found[3])
-    if language() == "fr" and (found := _MANY.search(reason)):
-        return t("reason_many", around=found[1])
-    return reason
+    kind, named = recognised(reason)
+    return t("reason_" + kind, **named) if kind and language() == "fr" else reason
 
 
 def statement(coverage: CoverageStatement, labels: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from dashboards import handover, pictures
 from dashboards.coverage import statement
 from dashboards.session import forget, held, t
 from dashboards.texts import SWATCHES
-from dashboards.times import between, inside, local, parse_interval
+from dashboards.times import hours, inside, local, parse_interval
 from gate.client import GateClient
 from gate.messages import VEHICLE_CLASSES, CameraInfo, GrantInfo, PassageInfo
 
@@ -50,7 +50,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     _, classes, colours, chosen, asked = terms
     interval = None if asked is None else inside(asked, grant.intervals)
     if asked is not None and interval is None:
-        st.error(t("time_outside", hours=" ; ".join(between(i) for i in grant.intervals)))
+        st.error(t("time_outside", hours=hours(grant.intervals)))
         return
     number = int(st.session_state.get("gallery_page", 1))
     result = held(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from dashboards.session import show_fault, t
-from dashboards.times import between, inside, local, number, parse_interval
+from dashboards.times import between, hours, inside, local, number, parse_interval
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, ExportStatus, GrantInfo, Interval, PassageInfo, RequisitionInfo
 
@@ -96,7 +96,7 @@ def _more(grant: GrantInfo, requisition: RequisitionInfo, labels: dict[str, str]
     elif asked is None:
         st.error(t("time_unread", example=local(grant.intervals[0].start)))
     elif met is None:
-        st.error(t("time_outside", hours=" ; ".join(between(i) for i in grant.intervals)))
+        st.error(t("time_outside", hours=hours(grant.intervals)))
     else:
         for name in names:
             add_clip(requisition.id, name, met)
@@ -132,8 +132,6 @@ def _form(gate: GateClient, grant: GrantInfo, requisition: RequisitionInfo, want
             viewing=viewing,
             mask=mask,
         )
-    except SignedOut:
-        raise
     except GateError as fault:
         show_fault(fault)
         return
@@ -165,6 +163,8 @@ def _package(gate: GateClient, grant: str, ticket: str) -> None:
 def _progress(gate: GateClient, grant: str, ticket: str) -> None:
     try:
         status = gate.export_status(grant, ticket)
+    except SignedOut:
+        st.rerun(scope="app")  # which asks to sign in
     except GateError as fault:
         show_fault(fault)
         return

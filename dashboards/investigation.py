@@ -10,8 +10,8 @@ import streamlit as st
 
 from dashboards import follow, gallery, handover, pictures, player
 from dashboards.session import show_fault, t
-from dashboards.times import between
-from gate.client import GateClient, GateError, SignedOut
+from dashboards.times import hours
+from gate.client import GateClient, GateError
 from gate.messages import CameraInfo, GrantInfo, RequisitionInfo
 
 TABS = {"rewind": "rewind", "search": "search", "follow": "trace", "handover": "export"}
@@ -26,8 +26,6 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
         return
     try:
         grant = _grant(gate, requisition)
-    except SignedOut:
-        raise
     except GateError as fault:
         show_fault(fault)
         return
@@ -58,8 +56,6 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
             handover.draw(gate, grant, requisition, here)
         else:
             player.draw(gate, grant, here)
-    except SignedOut:
-        raise
     except GateError as fault:
         show_fault(fault)
 
@@ -101,7 +97,7 @@ def _scope(gate: GateClient, requisition: RequisitionInfo, cameras: Sequence[Cam
         if requisition.authority is not None:
             st.write(f"**{t('authority')}** : {t('authority_' + requisition.authority)} · {requisition.authority_name}")
         st.write(f"**{t('cameras')}** : " + ", ".join(labels.get(c, c) for c in requisition.cameras))
-        st.write(f"**{t('hours')}** : " + " ; ".join(between(i) for i in requisition.intervals))
+        st.write(f"**{t('hours')}** : " + hours(requisition.intervals))
     if "search" not in requisition.acts:
         return
     progress = gate.progress(requisition.id)

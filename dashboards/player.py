@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboards import handover, pictures
 from dashboards.session import t
-from dashboards.times import between, inside, local, parse_local
+from dashboards.times import between, hours, inside, local, parse_local
 from gate.client import GateClient
 from gate.messages import CameraInfo, GrantInfo, Interval
 
@@ -33,8 +33,8 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
             st.session_state["rewind_time"] = local(grant.intervals[0].start)
     left, middle, right = st.columns([3, 2, 2])
     camera = left.selectbox(t("camera"), list(labels), format_func=lambda n: labels[n], key="rewind_camera")
-    hours = " ; ".join(between(i) for i in grant.intervals)
-    written = middle.text_input(t("time"), key="rewind_time", help=f"{t('hours')} : {hours}")
+    allowed = hours(grant.intervals)
+    written = middle.text_input(t("time"), key="rewind_time", help=f"{t('hours')} : {allowed}")
     length = right.select_slider(
         t("duration"), LENGTHS_S, value=20, format_func=lambda n: t("seconds", n=n), key="rewind_length"
     )
@@ -46,7 +46,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         return
     interval = inside(Interval(at, at + timedelta(seconds=length)), grant.intervals)
     if interval is None:
-        st.error(t("time_outside", hours=hours))
+        st.error(t("time_outside", hours=allowed))
         return
     st.html(pictures.video(gate.video_url(grant.id, camera, interval)))
     st.caption(f"{labels[camera]} · {between(interval)} · {t('hevc_note')}")

@@ -10,8 +10,8 @@ from typing import get_args
 import streamlit as st
 
 from dashboards.session import show_fault, t
-from dashboards.times import between, local, parse_interval, parse_local, zone
-from gate.client import GateClient, GateError, SignedOut
+from dashboards.times import hours, local, parse_interval, parse_local, zone
+from gate.client import GateClient, GateError
 from gate.messages import Authority, Basis, CameraInfo, RequisitionInfo, Whoami
 
 ARTICLES = ("60-1", "77-1-1", "99-3")
@@ -56,7 +56,7 @@ def _one(gate: GateClient, person: Whoami, requisition: RequisitionInfo, labels:
     left.caption(" · ".join(part for part in what if part))
     left.caption(f"{t('purpose')} : {requisition.purpose}")
     left.caption(f"{t('cameras')} : " + ", ".join(labels.get(c, c) for c in requisition.cameras))
-    left.caption(f"{t('hours')} : " + " ; ".join(between(i) for i in requisition.intervals))
+    left.caption(f"{t('hours')} : " + hours(requisition.intervals))
     left.caption(f"{t('expiry')} {local(requisition.expires_at)} · {_by(requisition)}")
     if requisition.review_due:
         left.warning(t("review_due"))
@@ -74,8 +74,6 @@ def _one(gate: GateClient, person: Whoami, requisition: RequisitionInfo, labels:
             if right.button(t("review"), key=f"review-{requisition.id}", type="primary", width="stretch"):
                 gate.review(requisition.id)
                 st.rerun()
-    except SignedOut:
-        raise
     except GateError as fault:
         show_fault(fault)
 
@@ -197,8 +195,6 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
             received_at=received,
             document=None if document is None else document.getvalue(),
         )
-    except SignedOut:
-        raise
     except GateError as fault:
         show_fault(fault)
         return

@@ -81,7 +81,12 @@ def sign_in() -> NoReturn:
 
 
 def show_fault(fault: GateError) -> None:
-    """Say what was refused, in the page's language; what has no usual words is told by its kind and the gate's own."""
+    """Say what was refused, in the page's language; what has no usual words is told by its kind and the gate's own.
+
+    A session that has ended is no fault of the page's: it is raised again, and the application asks to sign in.
+    """
+    if isinstance(fault, SignedOut):
+        raise fault
     if language() == "en":
         st.error(str(fault))
         return

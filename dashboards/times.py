@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,11 @@ def between(interval: Interval) -> str:
     start, end = interval.start.astimezone(zone()), interval.end.astimezone(zone())
     same = start.date() == end.date()
     return f"{start:%d/%m/%Y %H:%M:%S} → {end:%H:%M:%S}" if same else f"{local(start)} → {local(end)}"
+
+
+def hours(intervals: Iterable[Interval]) -> str:
+    """Several stretches of time."""
+    return " ; ".join(between(i) for i in intervals)
 
 
 def parse_local(written: str) -> datetime | None:

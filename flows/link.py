@@ -188,9 +188,7 @@ def link(
         batch=256,
     )
     expected = None if order is None else frozenset((c, i.start) for c, i in order.stretches())
-    positions = {c.name: c.position_m for c in site.cameras if c.position_m is not None}
-    headings = {c.name: c.heading_deg for c in site.cameras if c.heading_deg is not None}
-    step = Link(positions_m=positions, headings_deg=headings, expected=expected)
+    step = Link(positions_m=site.positions_m, headings_deg=site.headings_deg, expected=expected)
     sink = StoreSink(store=lambda: store or open_writer(site), views=ArchiveViews(site.archive_dir), stop=drain)
     run_flow(link_flow(source, step, sink, scope, drain), recovery_dir(site, FLOW, scope))
     if order is not None:

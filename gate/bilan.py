@@ -70,17 +70,18 @@ def bilan(gate: Gate, year: int, month: int | None = None) -> Bilan:
     )
     head = gate.journal.head()
     delays = [x.delay_hours for x in lines if x.delay_hours is not None]
+    requests = _months(x.month for x in lines)
     return Bilan(
         site=gate.site.name,
         year=year,
         month=month or 0,
         lines=lines,
-        by_month=dict(sorted(Counter(MONTHS[x.month - 1] for x in lines).items(), key=lambda p: MONTHS.index(p[0]))),
+        by_month={MONTHS[n]: count for n, count in enumerate(requests) if count},
         by_offence=dict(Counter(x.offence or "(sans objet)" for x in lines).most_common()),
         by_authority=dict(Counter(AUTHORITIES[x.authority or None] or "(sans objet)" for x in lines).most_common()),
         by_basis=dict(Counter(BASES[x.basis] for x in lines).most_common()),
         by_camera=dict(Counter(_label(gate, c) for r in rows for c in r.cameras).most_common()),
-        requests_by_month=_months(x.month for x in lines),
+        requests_by_month=requests,
         exports_by_month=_months(e.at.astimezone(zone).month for e in exports),
         delay_median_hours=round(median(delays), 1) if delays else None,
         camera_hours=round(sum(x.camera_hours for x in lines), 2),

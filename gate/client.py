@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar, Unpack
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -19,6 +19,7 @@ from gate import messages as m
 from gate.errors import GateError as GateError
 from gate.errors import Invalid, NotFound, Unavailable, by_code
 from gate.errors import SignedOut as SignedOut
+from gate.reasons import recognised as recognised
 from gate.secrets import write_private
 
 T = TypeVar("T")
@@ -26,6 +27,20 @@ DEFAULT_URL = "http://127.0.0.1:18600"
 TIMEOUT_S = 120.0
 EXPORT_TIMEOUT_S = 3600.0
 """Between two pieces of a package: recoding five minutes for a viewing copy takes a while on an old machine."""
+
+
+class Wanted(TypedDict):
+    """What a package is to hold, and for whom."""
+
+    purpose: str
+    recipient: str
+    clips: NotRequired[Iterable[tuple[str, Interval]]]
+    passages: NotRequired[Iterable[str]]
+    trace_of: NotRequired[str]
+    viewing: NotRequired[bool]
+    """A copy to be looked at of every original, with date, time and place."""
+    mask: NotRequired[bool]
+    """Everything but the chosen vehicles made coarse in those copies."""
 
 
 def session_file() -> Path:
@@ -317,25 +332,9 @@ class GateClient:
         sent = m.DecisionRequest(query=query, passage_id=decision.passage_id, verdict=decision.verdict)
         self._call("POST", f"/grants/{quote(grant)}/decisions", dict, sent)
 
-    def export(
-        self,
-        grant: str,
-        out: Path,
-        *,
-        purpose: str,
-        recipient: str,
-        clips: Iterable[tuple[str, Interval]] = (),
-        passages: Iterable[str] = (),
-        trace_of: str = "",
-        viewing: bool = False,
-        mask: bool = False,
-    ) -> Path:
-        """An exhibit package of chosen intervals, passages or a trace, written to `out` (a ZIP file, or its folder).
-
-        `viewing`: a copy to be looked at of every original, with date, time and place; `mask`: everything but the
-        chosen vehicles made coarse in it.
-        """
-        sent = _exhibit(purpose, recipient, clips, passages, trace_of, viewing, mask)
+    def export(self, grant: str, out: Path, **wanted: Unpack[Wanted]) -> Path:
+        """An exhibit package of chosen intervals, passages or a trace, written to `out` (a ZIP file, or its folder)."""
+        sent = _exhibit(wanted)
         path, content = f"/grants/{quote(grant)}/export", msgspec.json.encode(sent)
         try:
             with self._http.stream(
@@ -357,20 +356,9 @@ class GateClient:
         waiting.replace(out)
         return out
 
-    def ask_export(
-        self,
-        grant: str,
-        *,
-        purpose: str,
-        recipient: str,
-        clips: Iterable[tuple[str, Interval]] = (),
-        passages: Iterable[str] = (),
-        trace_of: str = "",
-        viewing: bool = False,
-        mask: bool = False,
-    ) -> m.ExportStatus:
+    def ask_export(self, grant: str, **wanted: Unpack[Wanted]) -> m.ExportStatus:
         """Ask for the same package to be downloaded by the signed-in browser from `export_url`."""
-        sent = _exhibit(purpose, recipient, clips, passages, trace_of, viewing, mask)
+        sent = _exhibit(wanted)
         return self._call("POST", f"/grants/{quote(grant)}/exports", m.ExportStatus, sent)
 
     def export_status(self, grant: str, ticket: str) -> m.ExportStatus:
@@ -455,23 +443,15 @@ class GateClient:
         return self._send("GET", path).content
 
 
-def _exhibit(
-    purpose: str,
-    recipient: str,
-    clips: Iterable[tuple[str, Interval]],
-    passages: Iterable[str],
-    trace_of: str,
-    viewing: bool,
-    mask: bool,
-) -> m.ExhibitRequest:
+def _exhibit(wanted: Wanted) -> m.ExhibitRequest:
     return m.ExhibitRequest(
-        clips=tuple(m.ExhibitClip(camera=c, interval=i) for c, i in clips),
-        passages=tuple(passages),
-        trace_of=trace_of,
-        purpose=purpose,
-        recipient=recipient,
-        viewing=viewing,
-        mask=mask,
+        clips=tuple(m.ExhibitClip(camera=c, interval=i) for c, i in wanted.get("clips", ())),
+        passages=tuple(wanted.get("passages", ())),
+        trace_of=wanted.get("trace_of", ""),
+        purpose=wanted["purpose"],
+        recipient=wanted["recipient"],
+        viewing=wanted.get("viewing", False),
+        mask=wanted.get("mask", False),
     )
 
 

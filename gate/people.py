@@ -6,14 +6,14 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pyotp
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from gate.access import EXCLUDES, NEEDS_HABILITATION, Credential, Person
@@ -250,14 +250,18 @@ def person_of(s: Session, person_id: str) -> Person:
     """The person as the open transaction sees them."""
     row = _found(s, person_id)
     credentials = s.scalars(select(CredentialRow).where(CredentialRow.person == row.id).order_by(CredentialRow.id))
+    held = (Credential.held(c.kind, c.reference, c.starts_at, c.ends_at, c.withdrawn_at) for c in credentials)
+    return person_from(row.id, row, held)
+
+
+def person_from(person_id: str, row: PersonRow | Row[Any], credentials: Iterable[Credential]) -> Person:
+    """The person in a row that has the columns, but the id, under their own names."""
     return Person(
-        id=row.id,
+        id=person_id,
         name=row.name,
         roles=frozenset(cast("list[Role]", row.roles)),
         municipal=row.municipal,
-        credentials=tuple(
-            Credential.held(c.kind, c.reference, c.starts_at, c.ends_at, c.withdrawn_at) for c in credentials
-        ),
+        credentials=tuple(credentials),
         left=row.left_at is not None,
     )
 

@@ -142,13 +142,12 @@ def _topics(broker: Broker | None, before: datetime, ended: set[str]) -> tuple[s
         scope = topic.rpartition(".")[2]
         if scope in ended:
             found.append(f"topic {topic} of a requisition that ended")
-        starts = {p: first for p, (first, following) in broker.extent(topic).items() if following > first}
-        if not starts:
+        extent = {p: (first, following) for p, (first, following) in broker.extent(topic).items() if following > first}
+        if not extent:
             continue
-        reader = broker.reader(topic, starts)
+        reader = broker.reader(topic, {p: first for p, (first, _) in extent.items()})
         try:
-            extent = broker.extent(topic)
-            found += _past(topic, reader, {p: extent[p][1] for p in starts}, before)
+            found += _past(topic, reader, {p: following for p, (_, following) in extent.items()}, before)
         finally:
             reader.close()
     return f"every record of the results and dead letters, the oldest video of {len(topics)} topics", found

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from connectors.bounds import Interval
@@ -338,7 +338,11 @@ class Requisitions:
 
 def basis_of(s: Session, requisition: str) -> LegalBasis:
     """The legal basis as the open transaction sees it."""
-    row = _found(s, requisition)
+    return basis_from(_found(s, requisition))
+
+
+def basis_from(row: RequisitionRow | Row[Any]) -> LegalBasis:
+    """The legal basis in a row that has its columns under their own names."""
     return LegalBasis(
         id=row.id,
         basis=cast("Basis", row.basis),

@@ -17,8 +17,9 @@ from sqlalchemy import Row, bindparam, select
 from connectors.bounds import Interval
 from gate.access import Credential, LegalBasis, Person
 from gate.database import CredentialRow, Database, GrantRow, PersonRow, RequisitionRow, SessionRow
-from gate.messages import Act, Basis, Role, State
-from gate.requisitions import read
+from gate.messages import Act
+from gate.people import person_from
+from gate.requisitions import basis_from, read
 
 _people, _held, _sessions, _grants, _papers = (
     table.__table__ for table in (PersonRow, CredentialRow, SessionRow, GrantRow, RequisitionRow)
@@ -53,16 +54,16 @@ _GRANT = (
     select(
         _grants.c.session,
         _grants.c.acts,
-        _grants.c.cameras,
-        _grants.c.intervals,
+        _grants.c.cameras.label("granted_cameras"),
+        _grants.c.intervals.label("granted_intervals"),
         _grants.c.directed_by,
         _grants.c.withdrawn_at,
-        _papers.c.id.label("paper_id"),
+        _papers.c.id,
         _papers.c.basis,
         _papers.c.reference,
         _papers.c.purpose,
-        _papers.c.cameras.label("paper_cameras"),
-        _papers.c.intervals.label("paper_intervals"),
+        _papers.c.cameras,
+        _papers.c.intervals,
         _papers.c.state,
         _papers.c.expires_at,
         *_PERSON,
@@ -115,39 +116,22 @@ def grant_now(database: Database, identifier: str) -> GrantNow | None:
     if not rows:
         return None
     row = rows[0]
-    basis = LegalBasis(
-        id=row.paper_id,
-        basis=cast("Basis", row.basis),
-        reference=row.reference,
-        purpose=row.purpose,
-        cameras=frozenset(row.paper_cameras),
-        intervals=read(row.paper_intervals),
-        state=cast("State", row.state),
-        expires_at=row.expires_at,
-    )
     return GrantNow(
         session=row.session,
         person=_person(rows),
-        basis=basis,
+        basis=basis_from(row),
         acts=frozenset(cast("list[Act]", row.acts)),
-        cameras=frozenset(row.cameras),
-        intervals=read(row.intervals),
+        cameras=frozenset(row.granted_cameras),
+        intervals=read(row.granted_intervals),
         directed_by=row.directed_by,
         withdrawn_at=row.withdrawn_at,
     )
 
 
 def _person(rows: Sequence[Row[Any]]) -> Person:
-    row = rows[0]
-    return Person(
-        id=row.person_id,
-        name=row.name,
-        roles=frozenset(cast("list[Role]", row.roles)),
-        municipal=row.municipal,
-        credentials=tuple(
-            Credential.held(r.credential, r.credential_reference, r.starts_at, r.ends_at, r.credential_withdrawn_at)
-            for r in rows
-            if r.credential is not None
-        ),
-        left=row.left_at is not None,
+    held = (
+        Credential.held(r.credential, r.credential_reference, r.starts_at, r.ends_at, r.credential_withdrawn_at)
+        for r in rows
+        if r.credential is not None
     )
+    return person_from(rows[0].person_id, rows[0], held)

@@ -35,11 +35,9 @@ def trace(
     """The most probable chain of passages of the vehicle asked for; NotFound when the passage is not in reach."""
     asked = passage(store, permit, query)
     rows, around = _candidates(store, permit.bounds, asked)
-    positions = {c.name: c.position_m for c in site.cameras if c.position_m is not None}
-    headings = {c.name: c.heading_deg for c in site.cameras if c.heading_deg is not None}
     candidates = [row.passage for row in rows.values()]
     try:
-        links = learn_links(candidates, positions, headings_deg=headings)
+        links = learn_links(candidates, site.positions_m, headings_deg=site.headings_deg)
         steps = follow(asked.passage, candidates, links, cast("Mapping[str, Verdict]", decisions))
     except EmbeddingMismatch as fault:
         raise Conflict(f"these passages were described by different models: index them again ({fault})") from fault

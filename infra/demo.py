@@ -19,7 +19,6 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from connectors.archive import ArchiveReader
 from connectors.bounds import Interval
 from connectors.site import Site, load_site
 from connectors.whole_file import write_whole
@@ -49,13 +48,11 @@ from infra.demo_town import (
     streets_geojson,
 )
 from infra.demo_truth import DemoTruth
-from infra.demo_year import fill_year
-from infra.errors import DemoError, NotRunning
+from infra.errors import DemoError, NotRunning, StackError
 from infra.stack_table import stack_table
+from infra.watching import RECORDED_SHARE, indexed_s, recorded_s, wait_until
 
 T = TypeVar("T")
-RECORDED_SHARE = 0.98
-"""So much of the video must be found in the archive before the requisition is opened; GOPs end a little early."""
 LATER_MINUTES = 20
 
 
@@ -132,6 +129,8 @@ class Demo:
         self._write_site(self.town, continuous=False)
         stack.check(self.site_path)
         if self.year:
+            from infra.demo_year import fill_year  # brings the whole gate into this process: only where it is wanted
+
             with self.console.status("living through the year before: nine requests …"):
                 return fill_year(self.site, datetime.now(UTC))
         administrator = make_administrator(self.site)
@@ -145,15 +144,13 @@ class Demo:
 
     def record(self) -> None:
         """Wait until the archive holds every camera's video."""
-        reader = ArchiveReader(self.site.archive_dir)
         wanted = sum(c.seconds for c in self.town.cameras)
+        stretches = [
+            (c.name, Interval(c.starts_at, c.starts_at + timedelta(seconds=c.seconds))) for c in self.town.cameras
+        ]
 
         def recorded() -> float:
-            return sum(
-                (part.end - part.start).total_seconds()
-                for c in self.town.cameras
-                for part in reader.recorded(c.name, Interval(c.starts_at, c.starts_at + timedelta(seconds=c.seconds)))
-            )
+            return recorded_s(self.site, stretches)
 
         self._wait("recording: cameras → Kafka → archive", "s", wanted, recorded, RECORDED_SHARE * wanted, 180.0)
 
@@ -170,15 +167,12 @@ class Demo:
         opened = open_requisition(self.gate_url, registrar, names, interval, datetime.now(UTC))
         (self.folder / "requisition.json").write_bytes(msgspec.json.encode(opened))
         self._say(f"requisition {opened.reference} is open")
+        wanted = sum(c.seconds for c in self.town.cameras)
 
         def indexed() -> float:
-            progress = client.progress(opened.id)
-            if progress.state == "failed":
-                raise DemoError(f"indexing failed: {progress.message} (logs are in {self.site.data / 'logs'})")
-            return 1e9 if progress.state == "done" else progress.seconds_done
+            return indexed_s(client, opened.id, wanted, self.site)
 
-        wanted = sum(c.seconds for c in self.town.cameras)
-        self._wait("indexing: archive → Kafka → detector → store", "s", wanted, indexed, 1e8, 900.0)
+        self._wait("indexing: archive → Kafka → detector → store", "s", wanted, indexed, wanted, 900.0)
         self._say(f"{client.progress(opened.id).passages} passages indexed")
 
     def look(self, client: GateClient) -> None:
@@ -318,23 +312,18 @@ class Demo:
         self, text: str, unit: str, total: float | None, measure: Callable[[], float], enough: float, patience_s: float
     ) -> None:
         """Show how far something has come until it is enough. Raises DemoError when it stands still too long."""
-        best, moved = -1.0, time.monotonic()
         with self._bar(text, unit, total) as (progress, task):
-            while True:
-                now = measure()
+
+            def show(now: float) -> None:
                 shown = now if total is None else min(now, total)
                 count = f"{shown:.0f}" + ("" if total is None else f"/{total:.0f}") + f" {unit}"
                 progress.update(task, completed=shown, count=count)
-                if now >= enough:
-                    break
-                if now > best:
-                    best, moved = now, time.monotonic()
-                if time.monotonic() - moved > patience_s:
-                    raise DemoError(
-                        f"{text}: stands at {count} for {patience_s:.0f} s; `passage status --site {self.site_path}` "
-                        f"and the logs in {self.site.data / 'logs'} say more"
-                    )
-                time.sleep(0.3)
+
+            try:
+                wait_until(measure, enough, patience_s, show, text)
+            except StackError as fault:
+                more = f"`passage status --site {self.site_path}` and the logs in {self.site.data / 'logs'} say more"
+                raise DemoError(f"{fault}; {more}") from fault
         self._say(f"{text}: done")
 
 

@@ -14,9 +14,8 @@ import argparse
 import math
 import sys
 import tempfile
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -38,11 +37,11 @@ from infra.rehearsal import town_site  # noqa: E402
 from infra.rehearsal.score import tracking  # noqa: E402
 from infra.rehearsal.score.found import Found, cameras, load, save  # noqa: E402
 from infra.rehearsal.score.run import renamed  # noqa: E402
+from infra.rehearsal.score.traces import Traces, follow_all  # noqa: E402
 from infra.rehearsal.truth import load_truth  # noqa: E402
 from reid.calibration import DEFAULT, Calibration  # noqa: E402
-from reid.links import learn_links  # noqa: E402
 from reid.passage import Passage  # noqa: E402
-from reid.trace import trace  # noqa: E402
+from reid.trace import Step  # noqa: E402
 from tests.bench._recording import BENCH, record  # noqa: E402
 from tests.flows.clips import indexed  # noqa: E402
 from tests.flows.draining import EndsAtTheEnd  # noqa: E402
@@ -53,78 +52,34 @@ BINS = (0.0, 0.25, 0.5, 0.75, 0.9, 1.0001)
 RAW = Calibration(slope=1.0, offset=0.0, id="raw")
 """Leaves the model's chances as they are."""
 
-Points = Mapping[str, tuple[float, float]]
+
+def figures_of(traces: Traces, prefix: str) -> dict[str, float]:
+    """Flat."""
+    return {
+        f"{prefix}_queries": traces.queries,
+        f"{prefix}_precision": round(traces.precision, 3),
+        f"{prefix}_recall": round(traces.recall, 3),
+        f"{prefix}_exact": round(traces.exact / max(1, traces.queries), 3),
+    }
 
 
-@dataclass(slots=True)
-class Traces:
-    """Counts over all queries, and every step's chance with whether it is right."""
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Prints a trace: who it was, each camera with its probability, `*` where it was asked, `!` where it is wrong."""
 
-    queries: int = 0
-    exact: int = 0
-    wanted: int = 0
-    named: int = 0
-    right: int = 0
-    steps: list[tuple[float, bool]] = field(default_factory=list)
+    vehicle: Mapping[str, int]
+    names: Mapping[int, str]
 
-    @property
-    def precision(self) -> float:
-        """Of the steps named, the share that is of the vehicle."""
-        return self.right / max(1, self.named)
-
-    @property
-    def recall(self) -> float:
-        """Of its other passages that were found, the share that is named."""
-        return self.right / max(1, self.wanted)
-
-    def figures(self, prefix: str) -> dict[str, float]:
-        """Flat."""
-        return {
-            f"{prefix}_queries": self.queries,
-            f"{prefix}_precision": round(self.precision, 3),
-            f"{prefix}_recall": round(self.recall, 3),
-            f"{prefix}_exact": round(self.exact / max(1, self.queries), 3),
-        }
-
-
-def follow_all(
-    passages: Sequence[Passage],
-    vehicle: Mapping[str, Any],
-    positions: Points | None,
-    headings: Mapping[str, float] | None,
-    show: Mapping[Any, str] | None = None,
-) -> Traces:
-    """Ask by every passage of every vehicle seen by two cameras; nobody accepts or rejects anything."""
-    described = [p for p in passages if p.embedding is not None]
-    links = learn_links(described, positions, headings_deg=headings)
-    own: dict[Any, list[Passage]] = defaultdict(list)
-    for passage in sorted(described, key=lambda p: p.started_at):
-        if passage.id in vehicle:
-            own[vehicle[passage.id]].append(passage)
-    out = Traces()
-    for name, theirs in sorted(own.items()):
-        if len({p.camera for p in theirs}) < 2:
-            continue
-        for query in theirs:
-            steps = trace(query, described, links, calibration=RAW)
-            others = [s for s in steps if s.passage.id != query.id]
-            right = [vehicle.get(s.passage.id) == name for s in others]
-            out.queries += 1
-            out.wanted += len(theirs) - 1
-            out.named += len(others)
-            out.right += sum(right)
-            out.exact += sum(right) == len(others) == len(theirs) - 1
-            out.steps += [(s.probability, ok) for s, ok in zip(others, right, strict=True)]
-            if show is not None:
-                way = " ".join(
-                    ("*" if s.passage.id == query.id else "")
-                    + s.passage.camera
-                    + ("" if vehicle.get(s.passage.id) == name else "!")
-                    + f"({DEFAULT.probability(s.probability):.2f})"
-                    for s in steps
-                )
-                print(f"  {show[name]:14} {way}   truth: {' '.join(p.camera for p in theirs)}")
-    return out
+    def __call__(self, query: Passage, theirs: Sequence[Passage], steps: Sequence[Step]) -> None:
+        asked = self.vehicle[query.id]
+        way = " ".join(
+            ("*" if s.passage.id == query.id else "")
+            + s.passage.camera
+            + ("" if self.vehicle.get(s.passage.id) == asked else "!")
+            + f"({DEFAULT.probability(s.probability):.2f})"
+            for s in steps
+        )
+        print(f"  {self.names[asked]:14} {way}   truth: {' '.join(p.camera for p in theirs)}")
 
 
 def found_in(town: Path) -> Found:
@@ -195,20 +150,18 @@ def main() -> int:
     table = truth.table("cameras").to_pylist()
     positions = {c["name"]: (float(c["x"]), float(c["y"])) for c in table}
     headings = {c["name"]: float(c["heading_deg"]) for c in table}
-    names = dict(enumerate(truth.table("vehicles").column("identity").to_pylist())) if given.steps else None
-    town = follow_all(found.passages, vehicle, positions, headings, names)
+    identities = dict(enumerate(truth.table("vehicles").column("identity").to_pylist()))
+    tell = Shown(vehicle, identities) if given.steps else None
+    town = follow_all(found.passages, vehicle, positions, headings, RAW, tell)
     figures: dict[str, Any] = {"town": truth.summary["town"], "detector": found.passages[0].detector}
-    figures |= town.figures("trace")
-    figures |= follow_all(found.passages, vehicle, positions, None).figures("trace_positions_alone")
-    figures |= follow_all(found.passages, vehicle, None, None).figures("trace_no_places")
+    figures |= figures_of(town, "trace")
+    figures |= figures_of(follow_all(found.passages, vehicle, positions, None, RAW), "trace_positions_alone")
+    figures |= figures_of(follow_all(found.passages, vehicle, None, None, RAW), "trace_no_places")
     made = Traces()
     for seed in MADE_SEEDS:
         one = made_town(seed, vehicles=24, seconds=300.0)
-        more = follow_all(one.passages, one.vehicle, POSITIONS, None)
-        for name in ("queries", "exact", "wanted", "named", "right"):
-            setattr(made, name, getattr(made, name) + getattr(more, name))
-        made.steps += more.steps
-    figures |= made.figures("made")
+        made.add(follow_all(one.passages, one.vehicle, POSITIONS, None, RAW))
+    figures |= figures_of(made, "made")
     figures |= reliability(town.steps, "town")
     figures |= reliability(made.steps, "made")
     record("trace", figures)

@@ -12,7 +12,7 @@ import numpy as np
 from infra.rehearsal.score import attributes, identities, report, tracking
 from infra.rehearsal.score.attributes import AttributeScore
 from infra.rehearsal.score.found import CameraFrames, Found, cameras
-from infra.rehearsal.score.traces import trace_score
+from infra.rehearsal.score.traces import follow_all
 from infra.rehearsal.truth import load_truth
 
 
@@ -51,7 +51,8 @@ def hold_against_truth(town: Path, found: Found) -> Scored:
     baseline, threshold = identities.baseline_idf1(laid, found)
     places = {c["name"]: (float(c["x"]), float(c["y"])) for c in truth.table("cameras").to_pylist()}
     headings = {c["name"]: float(c["heading_deg"]) for c in truth.table("cameras").to_pylist()}
-    traces = trace_score(found, owner, places, headings)
+    of = {found.passages[passage].id: vehicle for passage, vehicle in owner.items()}
+    traces = follow_all(found.passages, of, places, headings)
     least = max(1, total["truth"])
     out.figures |= {
         "town": truth.summary["town"],
@@ -72,8 +73,8 @@ def hold_against_truth(town: Path, found: Found) -> Scored:
         "baseline_threshold": threshold,
         "trace_recall": traces.recall,
         "trace_precision": traces.precision,
-        "traces": traces.traces,
-        "traces_exact": traces.exact / max(1, traces.traces),
+        "traces": traces.queries,
+        "traces_exact": traces.exact / max(1, traces.queries),
         "colour_accuracy": out.tables["colour"].accuracy,
         "class_accuracy": out.tables["class"].accuracy,
         "coverage_doubtful": float(np.mean([c.status == "doubtful" for c in found.coverage] or [False])),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -52,11 +51,3 @@ def embeddings(found: Found) -> NDArray[np.float32]:
         else:
             out[row, :width] = passage.embedding.vector
     return out
-
-
-def vehicles_of(owner: dict[int, int]) -> dict[int, list[int]]:
-    """Vehicle row → its predicted passages (index)."""
-    out: dict[int, list[int]] = defaultdict(list)
-    for passage, vehicle in owner.items():
-        out[vehicle].append(passage)
-    return dict(out)

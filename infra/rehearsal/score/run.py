@@ -17,17 +17,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from connectors.archive import ArchiveReader
 from connectors.bounds import Bounds, Interval
 from connectors.clickhouse import open_reader
 from connectors.site import Site, load_site
 from connectors.store import PassageQuery
 from infra import stack
 from infra.demo_people import make_administrator, make_people, open_requisition
-from infra.errors import NotRunning, StackError
+from infra.errors import NotRunning
 from infra.ports import free_port
 from infra.rehearsal import town_site
 from infra.rehearsal.score.found import Found
+from infra.watching import RECORDED_SHARE, indexed_s, recorded_s, wait_until
 from reid.passage import Coverage, Passage, Track
 
 T = TypeVar("T", Passage, Track, Coverage)
@@ -35,8 +35,6 @@ T = TypeVar("T", Passage, Track, Coverage)
 Tell = Callable[[str, float, float], None]
 """Called with what is being done, and the camera-seconds done and asked for."""
 STALLED_S = 300.0
-RECORDED_SHARE = 0.98
-"""So much of the video must be found in the archive; GOPs end a little before the next one begins."""
 _PORTS = 60
 
 
@@ -82,19 +80,20 @@ def run(town: Path, work: Path, *, detector: str, tell: Tell) -> Found:
     tell("starting broker, store, gate and flows", 0.0, played.asked)
     stack.up_detached(file, lambda _: None)
     try:
-        _wait(lambda: _recorded(site, played), RECORDED_SHARE * played.asked, played.asked, "recording", site, tell)
+
+        def wait(what: str, measure: Callable[[], float], enough: float) -> None:
+            def told(now: float) -> None:
+                tell(what, min(now, played.asked), played.asked)
+
+            wait_until(measure, enough, STALLED_S, told, f"{what} (its logs are in {site.data / 'logs'})")
+
+        stretches = [(camera, played.interval) for camera in played.spelt]
+        wait("recording", lambda: recorded_s(site, stretches), RECORDED_SHARE * played.asked)
         gate = f"http://127.0.0.1:{site.gate.port}"
         people = make_people(gate, administrator, datetime.now(UTC))
         opened = open_requisition(gate, people["registrar"], sorted(played.spelt), played.interval, datetime.now(UTC))
         technician = people["technician"].sign_in(gate)
-
-        def indexed() -> float:
-            progress = technician.progress(opened.id)
-            if progress.state == "failed":
-                raise StackError(f"indexing failed: {progress.message} (logs are in {site.data / 'logs'})")
-            return played.asked if progress.state == "done" else min(progress.seconds_done, played.asked - 1.0)
-
-        _wait(indexed, played.asked, played.asked, "indexing", site, tell)
+        wait("indexing", lambda: indexed_s(technician, opened.id, played.asked, site), played.asked)
         taken = time.monotonic() - began
         return _read(site, played, opened.id, taken)
     finally:
@@ -126,32 +125,6 @@ def _end(site_file: Path) -> None:
         stack.down(load_site(site_file))
     except NotRunning:
         pass
-
-
-def _recorded(site: Site, played: _Town) -> float:
-    reader = ArchiveReader(site.archive_dir)
-    return sum(
-        (part.end - part.start).total_seconds()
-        for camera in played.spelt
-        for part in reader.recorded(camera, played.interval)
-    )
-
-
-def _wait(measure: Callable[[], float], enough: float, asked: float, what: str, site: Site, tell: Tell) -> None:
-    """Until `measure` says enough; StackError when it says the same for five minutes."""
-    best, moved = -1.0, time.monotonic()
-    while True:
-        now = measure()
-        tell(what, min(now, asked), asked)
-        if now >= enough:
-            return
-        if now > best:
-            best, moved = now, time.monotonic()
-        if time.monotonic() - moved > STALLED_S:
-            raise StackError(
-                f"{what} stands still at {now:.0f} of {asked:.0f} camera-seconds; see {site.data / 'logs'}"
-            )
-        time.sleep(0.5)
 
 
 def _read(site: Site, played: _Town, scope: str, taken: float) -> Found:

@@ -1,67 +1,97 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Traces against the truth: ask for each vehicle by one of its passages, and see which of its others come back."""
+"""Traces against the truth: ask for each vehicle by each of its passages, and see which of its others come back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from infra.rehearsal.score.found import Found
-from infra.rehearsal.score.identities import vehicles_of
+from reid.calibration import DEFAULT, Calibration
 from reid.links import learn_links
-from reid.trace import trace
+from reid.passage import Passage
+from reid.trace import Step, trace
 
 AROUND = timedelta(minutes=30)
 """Candidates this far from the passage asked for, as the gate takes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class TraceScore:
-    """Over every passage of every vehicle that was found at two cameras or more."""
+@dataclass(slots=True)
+class Traces:
+    """Counts over every passage of every vehicle that was found at two cameras or more."""
 
-    traces: int
-    exact: int
+    queries: int = 0
+    exact: int = 0
     """Traces that name all of its passages that were found, and no other."""
-    recall: float
-    """Of its other passages, the share that its trace names."""
-    precision: float
-    """Of the steps that traces name (the one asked for left out), the share that is of the vehicle."""
+    wanted: int = 0
+    """Its other passages that were found."""
+    named: int = 0
+    """Steps that traces name, the one asked for left out."""
+    right: int = 0
+    """Of those, the ones that are of the vehicle."""
+    steps: list[tuple[float, bool]] = field(default_factory=list)
+    """Each step's probability, and whether it is right."""
+
+    @property
+    def precision(self) -> float:
+        """Of the steps named, the share that is of the vehicle."""
+        return self.right / self.named if self.named else float("nan")
+
+    @property
+    def recall(self) -> float:
+        """Of its other passages that were found, the share that is named."""
+        return self.right / self.wanted if self.wanted else float("nan")
+
+    def add(self, other: Traces) -> None:
+        """Take another town's counts."""
+        self.queries += other.queries
+        self.exact += other.exact
+        self.wanted += other.wanted
+        self.named += other.named
+        self.right += other.right
+        self.steps += other.steps
 
 
-def trace_score(
-    found: Found,
-    owner: dict[int, int],
-    positions: dict[str, tuple[float, float]],
-    headings: dict[str, float],
-) -> TraceScore:
+def follow_all(
+    passages: Sequence[Passage],
+    vehicle: Mapping[str, int],
+    positions: Mapping[str, tuple[float, float]] | None,
+    headings: Mapping[str, float] | None,
+    calibration: Calibration = DEFAULT,
+    tell: Callable[[Passage, Sequence[Passage], Sequence[Step]], None] | None = None,
+) -> Traces:
     """Ask by every passage of every vehicle that was found at two cameras; nobody accepts or rejects anything.
 
     Args:
-        found: one run.
-        owner: predicted passage (index) → vehicle row, of those that follow one.
+        passages: of one run.
+        vehicle: passage id → vehicle, of those that follow one.
         positions: camera → metres east, north.
         headings: camera → degrees clockwise from north.
+        calibration: of the steps' probabilities.
+        tell: called with each passage asked for, all of its vehicle, and its trace.
     """
-    described = [p for p in found.passages if p.embedding is not None]
+    described = [p for p in passages if p.embedding is not None]
     links = learn_links(described, positions, headings_deg=headings)
-    of: dict[str, int] = {found.passages[p].id: v for p, v in owner.items()}
-    wanted = named = right = traces = exact = 0
-    for vehicle, indices in sorted(vehicles_of(owner).items()):
-        own = [found.passages[i] for i in indices if found.passages[i].embedding is not None]
-        if len({p.camera for p in own}) < 2:
+    own: dict[int, list[Passage]] = defaultdict(list)
+    for passage in sorted(described, key=lambda p: p.started_at):
+        if passage.id in vehicle:
+            own[vehicle[passage.id]].append(passage)
+    out = Traces()
+    for name, theirs in sorted(own.items()):
+        if len({p.camera for p in theirs}) < 2:
             continue
-        for query in own:
+        for query in theirs:
             near = [p for p in described if abs(p.started_at - query.started_at) <= AROUND]
-            steps = [s.passage for s in trace(query, near, links) if s.passage.id != query.id]
-            own_steps = sum(of.get(p.id) == vehicle for p in steps)
-            traces += 1
-            exact += own_steps == len(steps) == len(own) - 1
-            wanted += len(own) - 1
-            named += len(steps)
-            right += own_steps
-    return TraceScore(
-        traces=traces,
-        exact=exact,
-        recall=right / wanted if wanted else float("nan"),
-        precision=right / named if named else float("nan"),
-    )
+            steps = trace(query, near, links, calibration=calibration)
+            if tell is not None:
+                tell(query, theirs, steps)
+            others = [s for s in steps if s.passage.id != query.id]
+            right = [vehicle.get(s.passage.id) == name for s in others]
+            out.queries += 1
+            out.wanted += len(theirs) - 1
+            out.named += len(others)
+            out.right += sum(right)
+            out.exact += sum(right) == len(others) == len(theirs) - 1
+            out.steps += [(s.probability, ok) for s, ok in zip(others, right, strict=True)]
+    return out
