@@ -24,6 +24,7 @@ from flows.errors import MostlyBad
 from flows.index import index
 from flows.share import Share
 from reid.passage import Passage
+from tests.flows.failing import run_apart
 from tests.flows.made_records import Found, captured, made_site, publish, replayed, second
 from tests.flows.sites import write_order, write_public_key
 from tests.reid.made_video import START, PaintDetector, drives
@@ -198,7 +199,7 @@ def test_a_flow_of_which_most_is_bad_stops(site: Site, gops: dict[str, list[Gop]
     ]
     publish(broker, site, "r-1", replayed(order, {"c1": bad}))
     with pytest.raises(MostlyBad, match="cannot be used"):
-        index(site, Share(), Drain(), order=order, broker=broker, detector=DETECTOR)
+        run_apart(lambda: index(site, Share(), Drain(), order=order, broker=broker, detector=DETECTOR))
 
 
 def test_gaps_are_covered_as_gaps_inside_the_interval(site: Site, gops: dict[str, list[Gop]]) -> None:

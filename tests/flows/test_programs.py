@@ -19,6 +19,7 @@ from flows.recovery import prepare_recovery, recovery_dir, run_flow
 from flows.share import Share
 from infra.ports import free_port
 from tests.connectors.videos import file_camera
+from tests.flows.failing import run_apart
 from tests.flows.sites import site_of
 
 
@@ -86,7 +87,7 @@ def test_a_flow_raises_what_its_step_raised() -> None:
     flow = Dataflow("failing")
     op.output("out", op.map("fail", op.input("in", flow, TestingSource([1])), fail), TestingSink([]))
     with pytest.raises(BrokerUnavailable, match="away"):
-        run_flow(flow, None)
+        run_apart(lambda: run_flow(flow, None))
 
 
 def test_a_signal_drains() -> None:

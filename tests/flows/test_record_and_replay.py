@@ -26,6 +26,7 @@ from flows.replay import load_order, replay
 from flows.share import Share
 from tests.connectors.gops import START, gop
 from tests.connectors.videos import file_camera
+from tests.flows.failing import run_apart
 from tests.flows.sites import site_of, write_order
 
 HOUR = Interval(START, START + timedelta(hours=1))
@@ -133,7 +134,7 @@ def test_a_full_disk_stops_recording_without_losing_what_waits(site: Site) -> No
             return super().append(record)
 
     with pytest.raises(ArchiveFull):
-        record(site, Share(), drain, broker, Full(site.archive_dir, least_free_bytes=0))
+        run_apart(lambda: record(site, Share(), drain, broker, Full(site.archive_dir, least_free_bytes=0)))
     assert recorded(site) == [0, 1, 2]
     run_record(site, broker, 6)
     assert recorded(site) == [0, 1, 2, 3, 4, 5]
@@ -166,7 +167,7 @@ def test_a_full_disk_that_gets_room_again_goes_on_by_itself(site: Site) -> None:
 def test_a_flow_of_which_most_is_bad_stops_and_says_why(site: Site) -> None:
     broker = live(site, *(b"rubbish %d" % n for n in range(200)))
     with pytest.raises(MostlyBad, match="cannot be used"):
-        run_record(site, broker, 999)
+        run_apart(lambda: run_record(site, broker, 999))
 
 
 def test_a_few_bad_records_never_stop_a_flow() -> None:
