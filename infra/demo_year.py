@@ -216,9 +216,7 @@ class _Year:
             if midnight.day == 1:
                 proof = prove(self.gate, self.store, self.broker)
                 if not proof.good:
-                    raise AssertionError(
-                        f"the proof of {midnight:%Y-%m} failed: {[p for p in proof.places if p.found]}"
-                    )
+                    raise DemoError(f"the proof of {midnight:%Y-%m} failed: {[p for p in proof.places if p.found]}")
 
     # One request
 
