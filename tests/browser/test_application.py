@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from connectors.site import DashboardSite, GateSite
 from dashboards.texts import TEXTS
 from gate.exhibits import fingerprint
 from gate.service import make_app
+from infra.ports import free_port
 from tests.browser.chromium import chromium
 from tests.gate.test_exhibits import by_script
 from tests.gate.town import PASSWORD, PDF, Town
@@ -29,12 +29,6 @@ from tests.gate.town import PASSWORD, PDF, Town
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def _free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 def _until_answers(url: str, process: subprocess.Popen[bytes] | None = None) -> None:
@@ -52,7 +46,7 @@ def _until_answers(url: str, process: subprocess.Popen[bytes] | None = None) -> 
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Town, str]]:
     """A gate and the application on ports of their own; the town and the application's address."""
     town = Town(tmp_path_factory.mktemp("town") / "var")
-    gate_port, page_port = _free_port(), _free_port()
+    gate_port, page_port = free_port(), free_port()
     town.site = town.site.model_copy(
         update={"gate": GateSite(port=gate_port), "dashboard": DashboardSite(port=page_port)}
     )

@@ -89,6 +89,8 @@ def test_a_taken_port_is_told_with_its_holder_and_setting() -> None:
         assert fault is not None and str(port) in fault and "gate.port" in fault and holder(port) in fault
 
 
-def test_a_row_of_free_ports_is_free() -> None:
+def test_a_row_of_free_ports_is_free_and_no_outgoing_connection_takes_one() -> None:
     first = free_port(8)
     assert not any(taken(first + n) for n in range(8))
+    ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert first + 8 <= ephemeral
