@@ -149,6 +149,8 @@ def render_traffic(
         write_whole(town_file, pickle.dumps((town, traffic), protocol=5))
         jobs = [Job(out, town_file, c.name, rates[c.name], seconds, keys[c.name]) for c in chosen]
         todo = [job for job in jobs if not is_done(out, job)]
+        by_name = {c.name: c for c in chosen}
+        todo.sort(key=lambda job: -_cost(by_name[job.camera]) * job.fps)  # the longest first: none is left for the end
         total = sum(round(job.seconds * job.fps) for job in jobs)
         done = {job.camera: round(job.seconds * job.fps) for job in jobs if job not in todo}
         _run(todo, workers, total, done, progress)
@@ -160,6 +162,11 @@ def render_traffic(
     if not any(parts.iterdir()):
         parts.rmdir()
     return out
+
+
+def _cost(camera: Camera) -> float:
+    """Of one frame, beside those of other cameras."""
+    return camera.width_px * camera.height_px * (1.5 if camera.codec == "h265" else 1.0)
 
 
 def is_done(out: Path, job: Job) -> bool:
