@@ -37,12 +37,21 @@ def detector(
     from infra.training.train_detector import ROOT, train
     from infra.training.whole_frames import write_frames
 
-    towns, scattered, validation = ROOT / "towns", ROOT / "scatter", ROOT / "validation"
+    towns, rare, scattered, validation = ROOT / "towns", ROOT / "rare", ROOT / "scatter", ROOT / "validation"
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     for number in range(passes):
         for plan in TRAINING_PLANS:
             write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
+    for plan in TRAINING_PLANS:
+        write_town(PLANS / f"{plan}.toml", rare, 80.0, 31, rare=True)
     for plan in VALIDATION_PLANS:
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
-    last = train({towns: 3.0, scattered: 1.5}, "detector", minutes=minutes, weights=weights, device=device, resume=True)
-    typer.echo(str(export(last, name, validation, [towns])))
+    last = train(
+        {towns: 3.0, rare: 1.5, scattered: 1.0},
+        "detector",
+        minutes=minutes,
+        weights=weights,
+        device=device,
+        resume=True,
+    )
+    typer.echo(str(export(last, name, validation, [towns, rare])))

@@ -51,13 +51,23 @@ def to_input_scale(scene: Labelled) -> Labelled:
     return Labelled(np.asarray(picture, np.uint8), scene.classes, scene.boxes * np.float32(fit.scale), scene.hidden)
 
 
-def random_crop(scene: Labelled, rng: np.random.Generator, side: int = CROP) -> Labelled:
-    """Cut a square of random place and scale, mostly around some vehicle, sometimes mirrored and recoloured."""
+def random_crop(
+    scene: Labelled, rng: np.random.Generator, side: int = CROP, weights: NDArray[np.float64] | None = None
+) -> Labelled:
+    """Cut a square of random place and scale, mostly around some thing, sometimes mirrored and recoloured.
+
+    Args:
+        scene: the picture, at the input's scale.
+        rng: source of chance.
+        side: of the square, pixels.
+        weights: (classes,) how often a crop is laid around a thing of a class, beside one of another; equal if None.
+    """
     height, width = scene.picture.shape[:2]
     scale = float(np.exp(rng.normal(0, 0.18)))
     reach = side / scale
     if len(scene.boxes) and rng.random() < 0.85:
-        box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+        share = np.ones(len(scene.boxes)) if weights is None else weights[scene.classes]
+        box = scene.boxes[int(rng.choice(len(scene.boxes), p=share / share.sum()))]
         centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) + rng.uniform(-0.38, 0.38, 2) * reach
     else:
         centre = rng.uniform(0, 1, 2) * (width, height)

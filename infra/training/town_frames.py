@@ -36,14 +36,16 @@ EVERY_S = 4.0
 SMALL_SHARE = 0.85
 """Share of cameras drawn at the input scale instead of 720p."""
 FORBIDDEN = "exam"
+RARE_KINDS = {"car": 0.2, "van": 0.2, "truck": 0.25, "bus": 0.15, "motorcycle": 0.15, "bicycle": 0.05}
+"""Shares of a traffic of what is rare in a street: of a real one's a model sees too few."""
 
 
 class ExamPlanError(ValueError):
     """An exam plan was asked for where models are made."""
 
 
-def read_town(plan: Path, seconds: float) -> tuple[Town, Traffic]:
-    """Build a plan's town and drive it.
+def read_town(plan: Path, seconds: float, rare: bool = False) -> tuple[Town, Traffic]:
+    """Build a plan's town and drive it; with `rare`, by a traffic of `RARE_KINDS`.
 
     Raises:
         ExamPlanError: the plan is of the exam family, which nothing may be trained or chosen on.
@@ -51,6 +53,8 @@ def read_town(plan: Path, seconds: float) -> tuple[Town, Traffic]:
     file = load_plan(plan)
     if file.family == FORBIDDEN:
         raise ExamPlanError(f"{plan} is an exam plan; train and choose on training and validation plans only")
+    if rare:
+        file = replace(file, demand=replace(file.demand, kinds=RARE_KINDS))
     return simulate(file, seconds=seconds)
 
 
@@ -135,9 +139,11 @@ def compressed(yuv: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(decoded[-1].to_ndarray(format="bgr24"), np.uint8)
 
 
-def write_town(plan: Path, folder: Path, seconds: float, seed: int, own_weather: bool = False) -> int:
+def write_town(
+    plan: Path, folder: Path, seconds: float, seed: int, own_weather: bool = False, rare: bool = False
+) -> int:
     """Write sparse frames of one plan's cameras at input scale; resumes by camera; returns how many."""
-    town, traffic = read_town(plan, seconds)
+    town, traffic = read_town(plan, seconds, rare)
     written = 0
     for position, camera in enumerate(town.cameras):
         done = folder / "done" / f"{town.name}-{seed}-{camera.name}"
@@ -162,11 +168,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=130.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--own-weather", action="store_true", help="each plan's own weather instead of any")
+    parser.add_argument("--rare", action="store_true", help="a traffic of trucks, buses and two-wheelers")
     a = parser.parse_args()
     cv2.setNumThreads(1)
     for name in a.plans:
         path = Path(name) if name.endswith(".toml") else PLANS / f"{name}.toml"
-        write_town(path, a.out, a.seconds, a.seed, a.own_weather)
+        write_town(path, a.out, a.seconds, a.seed, a.own_weather, a.rare)
 
 
 if __name__ == "__main__":

@@ -43,14 +43,33 @@ class Pictures:
     """How often each folder is drawn from."""
     held: dict[Path, list[Labelled]] = field(default_factory=dict)
     known: set[Path] = field(default_factory=set)
+    class_weights: NDArray[np.float64] = field(default_factory=lambda: np.ones(len(MODEL_CLASSES)))
+    """How often a thing of each class is looked at, beside one of another: rare ones more often (see `read`)."""
+    picture_weights: dict[Path, NDArray[np.float64]] = field(default_factory=dict)
+    """The same for the pictures of each folder; each sums to one."""
 
     def read(self) -> int:
-        """Read what is new; returns how many pictures there are now."""
+        """Read what is new; returns how many pictures there are now.
+
+        A class's weight falls with the root of how many there are: nine in ten vehicles are cars, and a truck that is
+        seen as often as it drives by is learnt late.
+        """
         for folder in self.folders:
             for path in sorted(folder.glob("*.jpg")):
                 if path not in self.known:
                     self.known.add(path)
                     self.held.setdefault(folder, []).append(read_picture(path))
+        counts = np.zeros(len(MODEL_CLASSES))
+        for pictures in self.held.values():
+            for picture in pictures:
+                counts += np.bincount(picture.classes, minlength=len(counts))
+        self.class_weights = 1.0 / np.sqrt(np.maximum(counts, 1.0))
+        for folder, pictures in self.held.items():
+            rarity = np.array([self.class_weights[p.classes].sum() for p in pictures])
+            # Half evenly: pictures without a thing must be seen as well.
+            self.picture_weights[folder] = 0.5 / len(pictures) + 0.5 * (
+                rarity / rarity.sum() if rarity.any() else np.full(len(pictures), 1 / len(pictures))
+            )
         return sum(len(v) for v in self.held.values())
 
     def draw(self, rng: np.random.Generator) -> Labelled:
@@ -59,7 +78,8 @@ class Pictures:
         weights = np.array([s for _, s in there])
         folder = there[int(rng.choice(len(there), p=weights / weights.sum()))][0]
         pictures = self.held[folder]
-        return random_crop(pictures[int(rng.integers(len(pictures)))], rng)
+        chosen = pictures[int(rng.choice(len(pictures), p=self.picture_weights[folder]))]
+        return random_crop(chosen, rng, weights=self.class_weights)
 
 
 def to_batch(crops: list[Labelled], device: str) -> dict[str, Any]:

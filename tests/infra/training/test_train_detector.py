@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from infra.training.pictures import Labelled, write_picture
+from reid.classes import MODEL_CLASSES
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +52,23 @@ def test_learns_saves_and_goes_on(pictures: Path, tmp_path: Path, monkeypatch: p
 
     loaded = YOLO(str(tmp_path / "w" / "last.pt"))
     assert loaded.names[0] == "car" and len(loaded.names) == 7
+
+
+def test_what_is_rare_is_looked_at_more_often(tmp_path: Path) -> None:
+    from infra.training.train_detector import Pictures
+
+    grey = np.full((576, 960, 3), 90, np.uint8)
+    truck = MODEL_CLASSES.index("truck")
+    for number in range(20):
+        numbers = np.array([truck if number == 0 and n == 0 else 0 for n in range(4)])
+        corners = np.array([[40, 40], [800, 40], [40, 440], [800, 440]], np.float32)
+        boxes = np.concatenate([corners, corners + 60], axis=1)
+        write_picture(tmp_path / "made", f"p{number:02d}", Labelled(grey, numbers, boxes, np.zeros(4, np.float32)))
+    store = Pictures((tmp_path / "made",), (1.0,))
+    store.read()
+    rng = np.random.default_rng(3)
+    drawn = np.concatenate([store.draw(rng).classes for _ in range(400)])
+    assert 0.03 < (drawn == truck).mean() < 0.3, "one in eighty of the things, more often among those looked at"
 
 
 def test_no_pictures(tmp_path: Path) -> None:
