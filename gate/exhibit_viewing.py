@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw, ImageFont
 from connectors.decode import frames
 from connectors.errors import VideoError
 from connectors.gop import Gop
+from gate.rewind import jpeg
 from reid.passage import Box, Track
 
 Picture = NDArray[np.uint8]
@@ -105,6 +106,19 @@ def viewing_copy(
             return file.read()
     finally:
         os.close(descriptor)
+
+
+def masked_still(data: bytes, at: datetime, caption: Caption, kept: Sequence[Track]) -> bytes:
+    """A still (JPEG) as it is shown where bystanders are not to be: coarse outside the vehicles, the band below.
+
+    Raises VideoError when the still cannot be read or written.
+    """
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise VideoError("a still could not be read back for its masked copy")
+    picture = masked(np.asarray(picture, np.uint8), boxes_at(kept, at))
+    band = Band(picture.shape[1], caption, masked=True).draw(at)[:, : picture.shape[1]]
+    return jpeg(np.concatenate([picture, np.repeat(band[:, :, None], 3, axis=2)]))
 
 
 def masked(picture: Picture, boxes: Iterable[Box]) -> Picture:

@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -31,7 +31,7 @@ from gate.database import ExportRow, RegisterRow
 from gate.errors import GateError, Invalid, NotFound
 from gate.exhibit_map import place_of, trace_csv, trace_svg
 from gate.exhibit_pdf import Original, Papers, ViewingCopy, extraction_sheet, transmission_slip
-from gate.exhibit_viewing import Caption, viewing_copy
+from gate.exhibit_viewing import Caption, masked_still, viewing_copy
 from gate.exhibit_words import STATUS, reason
 from gate.exhibit_zip import StreamedZip
 from gate.gate import Gate
@@ -263,21 +263,30 @@ class Package:
             return
         here = Interval(group[0].first_at, group[-1].last_at + timedelta(microseconds=1))
         paths = [t for t in self._plan.paths if t.camera == camera and _touches(t, here)]
-        done = [
-            "recodée en H.264",
-            "date, heure locale et UTC, lieu et réquisition dans une bande ajoutée sous l'image",
-        ]
-        if request.mask:
-            done.append(
+        done = ["recodée en H.264", *self._marks(paths)]
+        name = f"visionnage/{stem}-{'masque' if request.mask else 'h264'}.mp4"
+        still = partial(gate.grants.still, self._permit)
+        copy = viewing_copy(group, self._caption(camera), paths if request.mask else None, still)
+        yield self._copied(name, copy, original, done, paths)
+
+    def _caption(self, camera: str) -> Caption:
+        site = self._gate.site
+        return Caption(place_of(site, camera), self._permit.grant.basis.reference, ZoneInfo(site.timezone))
+
+    def _marks(self, paths: Sequence[Track]) -> list[str]:
+        """What was added to a viewing copy and taken from it, for the papers."""
+        marks = ["date, heure locale et UTC, lieu et réquisition dans une bande ajoutée sous l'image"]
+        if self._request.mask:
+            marks.append(
                 "tout ce qui est hors de la boîte des véhicules choisis, plus 15 %, est réduit en gros blocs"
                 if paths
                 else "aucun véhicule choisi n'y paraît : toute l'image est réduite en gros blocs"
             )
-        name = f"visionnage/{stem}-{'masque' if request.mask else 'h264'}.mp4"
-        reference, zone = self._permit.grant.basis.reference, ZoneInfo(gate.site.timezone)
-        caption = Caption(place_of(gate.site, camera), reference, zone)
-        still = partial(gate.grants.still, self._permit)
-        yield self._zip.add(name, viewing_copy(group, caption, paths if request.mask else None, still))
+        return marks
+
+    def _copied(self, name: str, data: bytes, original: str, done: list[str], paths: Sequence[Track]) -> bytes:
+        """Add a viewing copy to the package and to its papers."""
+        added = self._zip.add(name, data)
         self._copies.append(
             ViewingCopy(
                 name=name,
@@ -288,6 +297,7 @@ class Package:
                 kept=tuple(t.passage_id for t in paths),
             )
         )
+        return added
 
     def _pictures(self) -> Iterator[bytes]:
         for number, identifier in enumerate(self._plan.passages, 1):
@@ -310,7 +320,13 @@ class Package:
                 moment, data = rewind.still(self._gate.footage, permit, at)
             except NotFound:
                 continue
-            yield self._zip.add(f"{stem}-image-{moment:%H%M%S}.jpg", data)
+            name = f"{stem}-image-{moment:%H%M%S}.jpg"
+            yield self._zip.add(name, data)
+            if self._request.mask:
+                paths = [t for t in self._plan.paths if t.camera == row.camera]
+                copy = masked_still(data, moment, self._caption(row.camera), paths)
+                name_there = name.replace("images/", "visionnage/").replace(".jpg", "-masque.jpg")
+                yield self._copied(name_there, copy, name, ["image fixe recodée en JPEG", *self._marks(paths)], paths)
 
     def _journal(self) -> Iterator[bytes]:
         gate = self._gate

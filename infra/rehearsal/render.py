@@ -18,8 +18,8 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any
 
 from connectors.whole_file import write_whole
 from infra.process import die_with_parent
@@ -242,23 +242,22 @@ def _run(todo: list[Job], workers: int, total: int, done: dict[str, int], progre
             draw_camera(job, lambda frames, name=job.camera: tell(name, frames))  # type: ignore[misc]
         return
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager:
-        news: Any = manager.Queue()
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_worker_start)
-        try:
-            waiting = {pool.submit(_worker, job, news) for job in todo}
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                while not news.empty():
-                    tell(*news.get())
-                for future in finished:
-                    future.result()
+    news: SimpleQueue[tuple[str, int]] = context.SimpleQueue()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_worker_start, initargs=(news,))
+    try:
+        waiting = {pool.submit(_worker, job) for job in todo}
+        while waiting:
+            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
             while not news.empty():
                 tell(*news.get())
-            pool.shutdown()
-        except BaseException:
-            _stop(pool)
-            raise
+            for future in finished:
+                future.result()
+        while not news.empty():
+            tell(*news.get())
+        pool.shutdown()
+    except BaseException:
+        _stop(pool)
+        raise
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
@@ -271,16 +270,21 @@ def _stop(pool: ProcessPoolExecutor) -> None:
         process.join(10)
 
 
-def _worker_start() -> None:
+_NEWS: list[SimpleQueue[tuple[str, int]]] = []
+"""In a worker: where it tells how far it is."""
+
+
+def _worker_start(news: SimpleQueue[tuple[str, int]]) -> None:
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    _NEWS[:] = [news]
 
 
-def _worker(job: Job, news: Any) -> None:
+def _worker(job: Job) -> None:
     from infra.rehearsal.camera_job import draw_camera
 
     try:
-        draw_camera(job, lambda frames: news.put((job.camera, frames)))
+        draw_camera(job, lambda frames: _NEWS[0].put((job.camera, frames)))
     except (RenderError, TruthError):
         raise
     except OSError as error:

@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import av
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -194,13 +195,15 @@ def test_a_package_with_masked_copies(town_of_video: Town, tmp_path: Path) -> No
     folder = export(town, tmp_path, clips=CLIPS, passages=[chosen.id], mask=True)
     manifest = json.loads((folder / "manifeste.json").read_bytes())
     copies = manifest["copies_de_visionnage"]
-    assert len(copies) == len(manifest["originaux"]) == 2
+    stills = [c for c in copies if c["original"].startswith("images/")]
+    videos = [c for c in copies if c not in stills]
+    assert len(videos) == len(manifest["originaux"]) == 2 and len(stills) == 1
     for copy in copies:
         original = folder / copy["original"]
         assert hashlib.sha256(original.read_bytes()).hexdigest() == copy["original_sha256"]
         assert hashlib.sha256((folder / copy["fichier"]).read_bytes()).hexdigest() == copy["sha256"]
         assert any("bande" in d for d in copy["traitements"]) and any("blocs" in d for d in copy["traitements"])
-    by_camera = {c["original"].split("/")[1].split("-")[0]: c for c in copies}
+    by_camera = {c["original"].split("/")[1].split("-")[0]: c for c in videos}
     assert (
         by_camera["mairie"]["vehicules_laisses_nets"] == [chosen.id] and not by_camera["gare"]["vehicules_laisses_nets"]
     )
@@ -214,6 +217,14 @@ def test_a_package_with_masked_copies(town_of_video: Town, tmp_path: Path) -> No
     assert max(detail(middle[:HEIGHT], x, 84, x + 40, 116) for x in range(0, 280, 10)) > 100
     other = pictures((folder / by_camera["gare"]["fichier"]).read_bytes(), tmp_path)
     assert all(detail(p[:HEIGHT], 0, 0, WIDTH, HEIGHT) < 20 for _, p in other)
+    still = cv2.imread(str(folder / stills[0]["fichier"]))
+    assert still is not None and still.shape[0] > HEIGHT, "the band stands below the picture"
+    assert (
+        detail(still[:HEIGHT], 0, 140, WIDTH, HEIGHT)
+        < 20
+        < 100
+        < detail(cv2.imread(str(folder / stills[0]["original"])), 0, 140, WIDTH, HEIGHT)
+    )
     sheet = " ".join(page.extract_text() for page in PdfReader(folder / "fiche-technique-extraction.pdf").pages)
     assert "Copies de visionnage" in sheet
     for verifier in (by_script, by_page):

@@ -6,10 +6,14 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 
 import av
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -107,6 +111,26 @@ def test_interrupted_render_is_not_taken_for_whole_and_goes_on(
     assert _boxes(out) == _boxes(whole)
     with av.open(str(out / "A1" / "video.mp4")) as box:
         assert len(list(box.decode(video=0))) == 12
+
+
+def test_a_killed_render_leaves_no_process_and_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "town"
+    command = [sys.executable, "-m", "infra.command", "town", "render", "--plan", "test-2", "--workers", "2"]
+    command += ["--seconds", "3", "--out", str(out)]
+    render = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(out.glob(".parts/*/*.half")):
+        assert render.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    workers = psutil.Process(render.pid).children(recursive=True)
+    assert len(workers) >= 2
+    render.kill()
+    render.wait()
+    _, left = psutil.wait_procs(workers, timeout=30)
+    assert not left
+    assert not (out / "town.json").exists()
+    assert subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert len(json.loads((out / "town.json").read_text())["cameras"]) == 2
 
 
 def test_full_disk_is_said_before_and_during(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
