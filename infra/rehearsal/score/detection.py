@@ -13,6 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.rehearsal.score.found import AS_DETECTED
 from infra.rehearsal.town_site import described
 from infra.rehearsal.truth import load_truth
 from infra.training.matching import match
@@ -20,11 +21,9 @@ from reid.detector import Detector
 from reid.passage import VEHICLE_CLASSES
 from reid.suppression import iou_matrix
 
-COUNTED_HEIGHT_PX = 24.0
-COUNTED_SHARE = 0.5
 LARGE_HEIGHT_PX = 64.0
 LARGE_SHARE = 0.75
-HEIGHTS = ((24.0, 32.0), (32.0, 64.0), (64.0, 128.0), (128.0, 10_000.0))
+HEIGHTS = ((AS_DETECTED.height_px, 32.0), (32.0, 64.0), (64.0, 128.0), (128.0, 10_000.0))
 SHARES = ((0.5, 0.75), (0.75, 0.95), (0.95, 1.01))
 Tell = Callable[[int, int], None]
 
@@ -112,7 +111,7 @@ def _one(
     height = xyxy[:, 3] - xyxy[:, 1]
     share = rows["visible_share"]
     of = np.array([kinds[v] in VEHICLE_CLASSES for v in rows["vehicle"]], bool)
-    counted = of & (height > COUNTED_HEIGHT_PX) & (share > COUNTED_SHARE)
+    counted = of & (height > AS_DETECTED.height_px) & (share > AS_DETECTED.share)
     found = detector.detect([picture])[0]
     matched = match(xyxy[counted], xyxy[of & ~counted], found.boxes)
     out.frames += 1

@@ -19,6 +19,21 @@ from infra.rehearsal.truth import Truth
 from reid.passage import VEHICLE_CLASSES, Coverage, Passage, Track
 from reid.suppression import iou_matrix
 
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Which frames of a vehicle count; in the others finding it is neither right nor wrong."""
+
+    height_px: float
+    """Its visible box is higher than this."""
+    share: float
+    """More than this share of it shows."""
+
+
+AS_DETECTED = Judged(24.0, 0.5)
+"""What the detector is judged by, too."""
+EVERY_ONE = Judged(SEEN_HEIGHT_PX, SEEN_SHARE)
+"""Every frame that makes a passage in the truth: far and half hidden vehicles as well."""
 LONGEST_FILL_S = 1.5
 """A predicted path is drawn straight between two sightings no farther apart than this."""
 
@@ -92,7 +107,7 @@ def _overlap(truth: NDArray[np.float32], found: NDArray[np.float32], ignored: ND
     return Overlap(iou, ~excused | (iou.max(axis=0, initial=0.0) >= IOU))
 
 
-def cameras(truth: Truth, found: Found) -> Iterator[CameraFrames]:
+def cameras(truth: Truth, found: Found, judged: Judged = EVERY_ONE) -> Iterator[CameraFrames]:
     """Every camera of the town with its frames laid side by side."""
     table = truth.table("cameras").to_pylist()
     kinds = truth.table("vehicles").column("kind").to_pylist()
@@ -106,7 +121,7 @@ def cameras(truth: Truth, found: Found) -> Iterator[CameraFrames]:
         if name not in truth.summary["frames"]:
             continue
         frames = int(truth.summary["frames"][name])
-        ids, boxes, ignored = _truth_frames(truth, name, fps, frames, is_vehicle)
+        ids, boxes, ignored = _truth_frames(truth, name, frames, is_vehicle, judged)
         found_ids: list[list[int]] = [[] for _ in range(frames)]
         found_boxes: list[list[NDArray[np.float32]]] = [[] for _ in range(frames)]
         start = found.camera_starts[name]
@@ -130,7 +145,7 @@ def cameras(truth: Truth, found: Found) -> Iterator[CameraFrames]:
 
 
 def _truth_frames(
-    truth: Truth, camera: str, fps: float, frames: int, is_vehicle: NDArray[np.bool_]
+    truth: Truth, camera: str, frames: int, is_vehicle: NDArray[np.bool_], judged: Judged
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
     boxes = truth.boxes(camera)
     column: dict[str, NDArray[Any]] = {n: boxes.column(n).to_numpy() for n in boxes.column_names}
@@ -138,8 +153,8 @@ def _truth_frames(
     vehicle = is_vehicle[column["vehicle"]]
     counts = (
         vehicle
-        & (column["visible_share"] >= SEEN_SHARE)
-        & (xyxy[:, 3] - xyxy[:, 1] >= SEEN_HEIGHT_PX)
+        & (column["visible_share"] >= judged.share)
+        & (xyxy[:, 3] - xyxy[:, 1] >= judged.height_px)
         & ~column["parked"].astype(bool)
     )
     frame = column["frame"]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from trackeval.metrics import HOTA, Identity
 
+from infra.rehearsal.passages import LEAST_FRAMES
 from infra.rehearsal.score.found import IOU, CameraFrames
 
 COVERED = 0.5
@@ -65,16 +66,22 @@ def match(camera: CameraFrames) -> Matching:
 
 
 def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> PassageScore:
-    """Hold predicted passages against the true passages of one camera (rows of `truth/passages.parquet`)."""
+    """Hold predicted passages against the true passages of one camera (rows of `truth/passages.parquet`).
+
+    A true passage counts when at least three of its frames do.
+    """
     rows = truth.filter(pc.field("camera") == camera.name).to_pylist()
     seen: dict[int, set[int]] = defaultdict(set)
     for frame, ids in enumerate(camera.truth_ids):
         for vehicle in ids:
             seen[int(vehicle)].add(frame)
-    found = doubled = broken = 0
+    counted = found = doubled = broken = 0
     missed, doubles, breaks = [], [], []
     for row in rows:
         frames = {f for f in seen[row["vehicle"]] if row["entry_frame"] <= f <= row["exit_frame"]}
+        if len(frames) < LEAST_FRAMES:
+            continue
+        counted += 1
         covers = {
             p: over & frames
             for (p, v), over in matching.pairs.items()
@@ -84,7 +91,7 @@ def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> Passa
             missed.append(row)
             continue
         main = max(covers, key=lambda p: len(covers[p]))
-        if len(covers[main]) >= COVERED * max(1, len(frames)):
+        if len(covers[main]) >= COVERED * len(frames):
             found += 1
         else:
             missed.append(row)
@@ -98,7 +105,7 @@ def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> Passa
     own = sorted({int(i) for ids in camera.found_ids for i in ids})
     false = tuple(p for p in own if p not in matching.owner and matching.lengths[p] >= 3)
     return PassageScore(
-        truth=len(rows),
+        truth=counted,
         found=found,
         doubled=doubled,
         broken=broken,

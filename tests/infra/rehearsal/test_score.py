@@ -73,6 +73,19 @@ def test_less_than_half_of_a_vehicle_is_missed() -> None:
     assert [r["vehicle"] for r in score.missed_rows] == [0]
 
 
+def test_a_vehicle_that_hardly_counts_is_no_passage_to_find() -> None:
+    laid = camera({1: [(1, 0, 39)]})
+    for frame in range(2, FRAMES):
+        laid.truth_ids[frame], laid.truth_boxes[frame] = laid.truth_ids[frame][1:], laid.truth_boxes[frame][1:]
+    score = tracking.passages(laid, tracking.match(laid), truth())
+    assert (score.truth, score.found, len(score.missed_rows)) == (1, 1, 0)
+    laid = camera({1: [(1, 0, 39)]})
+    for frame in range(3, FRAMES):
+        laid.truth_ids[frame], laid.truth_boxes[frame] = laid.truth_ids[frame][1:], laid.truth_boxes[frame][1:]
+    score = tracking.passages(laid, tracking.match(laid), truth())
+    assert (score.truth, score.found, len(score.missed_rows)) == (2, 1, 1)
+
+
 def test_a_passage_of_nothing_is_false_and_one_in_an_ignore_region_is_not() -> None:
     assert scored({0: [(0, 0, 39)], 1: [(1, 0, 39)], 2: [(5, 0, 20)]}).false_indices == (2,)
     laid = camera({0: [(0, 0, 39)], 1: [(1, 0, 39)]})
