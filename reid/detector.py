@@ -51,8 +51,8 @@ class DetectorSettings:
     iou: float | None = None
     """Overlap above which the weaker of two boxes goes; None takes the model's own published one, else 0.7."""
     class_agnostic: bool | None = None
-    """Whether boxes of different classes suppress each other too (one vehicle seen as van and truck becomes one);
-    None takes the model's own word, else not."""
+    """Whether boxes of different classes suppress each other too (one vehicle seen as van and truck becomes one), and a
+    box of doubtful class scores as any vehicle does (OpenVINO models); None takes the model's own word, else not."""
     input_hw: tuple[int, int] | None = None
     """Height and width of the model's input in pixels, multiples of 32; None takes the model's own."""
     threads: int = 2

@@ -51,6 +51,7 @@ class OpenVinoDetector:
         self._confidence = spec.confidence or _published(metadata, "confidence", DEFAULT_CONFIDENCE)
         self._iou = spec.iou or _published(metadata, "iou", DEFAULT_IOU)
         self._agnostic = metadata.get("class_agnostic") is True if spec.class_agnostic is None else spec.class_agnostic
+        self._kin = tuple(self._ours) if self._agnostic else ()
         self.input_hw = _set_input_size(model, spec.input_hw, ir, len(names))
         feature = find_feature_node(model) if spec.features else None
         if feature is not None:
@@ -95,7 +96,7 @@ class OpenVinoDetector:
             request = self._requests[slot]
             request.wait()
             output = request.get_output_tensor(0).data[0]
-            boxes, scores, numbers = decode(output, confidence, self._iou, self._agnostic)
+            boxes, scores, numbers = decode(output, confidence, self._iou, self._agnostic, self._kin)
             # Pooled here: the slot's next frame writes over the tensor.
             features = None
             if self._with_features:

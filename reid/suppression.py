@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,11 @@ def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float
 
 
 def decode(
-    output: NDArray[np.float32], confidence: float, iou: float, class_agnostic: bool
+    output: NDArray[np.float32],
+    confidence: float,
+    iou: float,
+    class_agnostic: bool,
+    kin: Sequence[int] = (),
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
     """Read one picture's raw output: boxes (n, 4) xyxy in input pixels, scores (n,), class numbers (n,).
 
@@ -53,15 +59,23 @@ def decode(
         confidence: lowest score kept.
         iou: overlap above which the weaker of two boxes goes.
         class_agnostic: whether boxes of different classes suppress each other.
+        kin: classes that are kinds of one thing. A box whose likeliest class is among them scores as that thing does,
+            whichever kind it is: what may be a van or a truck is a vehicle for sure.
     """
     if output.shape[1] == 6:
         rows = output[output[:, 4] > confidence]
         return rows[:, :4].copy(), rows[:, 4].copy(), rows[:, 5].astype(np.int64)
     best = output[4:].max(axis=0)
-    candidates = np.flatnonzero(best > confidence)
+    candidates = np.flatnonzero(best > confidence / max(1, len(kin)))  # a joint score is at most their sum
     chosen = output[:, candidates]
     scores = best[candidates]
     numbers = chosen[4:].argmax(axis=0)
+    if kin:
+        rows = 4 + np.asarray(kin)
+        joint = 1 - np.prod(1 - chosen[rows], axis=0)
+        scores = np.where(np.isin(numbers, kin), joint, scores)
+        enough = scores > confidence
+        chosen, scores, numbers = chosen[:, enough], scores[enough], numbers[enough]
     half = chosen[2:4] / 2
     boxes = np.concatenate([chosen[:2] - half, chosen[:2] + half]).T.astype(np.float32, copy=False)
     # Boxes of different classes are moved far apart, so that one pass suppresses within each class only.

@@ -34,7 +34,7 @@ def detector(
     from infra.training.export_detector import export
     from infra.training.scatter_dataset import write_scattered
     from infra.training.town_frames import PLANS, write_town
-    from infra.training.train_detector import ROOT, train
+    from infra.training.train_detector import ROOT, average, train
     from infra.training.whole_frames import write_frames
 
     towns, rare, scattered, validation = ROOT / "towns", ROOT / "rare", ROOT / "scatter", ROOT / "validation"
@@ -46,6 +46,7 @@ def detector(
         write_town(PLANS / f"{plan}.toml", rare, 80.0, 31, rare=True)
     for plan in VALIDATION_PLANS:
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
+        write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
     last = train(
         {towns: 3.0, rare: 1.5, scattered: 1.0},
         "detector",
@@ -54,4 +55,6 @@ def detector(
         device=device,
         resume=True,
     )
+    if weights is not None:
+        last = average(weights, last, last.with_name("averaged.pt"))
     typer.echo(str(export(last, name, validation, [towns, rare])))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from infra.training.matching import match
 from infra.training.pictures import Labelled
 from reid.classes import MODEL_CLASSES, VEHICLE_CLASSES
-from reid.suppression import suppress
 
 COUNTED_HEIGHT_PX = 24.0
 COUNTED_HIDDEN = 0.5
@@ -85,13 +84,6 @@ def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float) 
     return Figures(
         truth_n, found, detections, false_alarms, right, {name: (n, hit) for name, (n, hit) in by_class.items()}
     )
-
-
-def merge_classes(answer: Raw, iou: float) -> Raw:
-    """Keep one box where classes compete for one vehicle, as the pipeline's detector does when class-agnostic."""
-    boxes, scores, numbers = answer
-    kept = suppress(boxes, scores, iou)
-    return boxes[kept], scores[kept], numbers[kept]
 
 
 def best_threshold(scenes: Sequence[Labelled], answers: Sequence[Raw]) -> tuple[float, Figures]:

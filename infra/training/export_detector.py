@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.training.evaluate import Figures, Raw, best_threshold, merge_classes, score
+from infra.training.evaluate import Figures, Raw, best_threshold, score
 from infra.training.pictures import INPUT_HW, Labelled
 from infra.training.whole_frames import read_frames
 from reid.classes import MODEL_CLASSES
@@ -81,13 +81,14 @@ def quantize(ir: Path, pictures: list[NDArray[np.uint8]], out: Path, input_hw: t
 
 def measure(ir: Path, scenes: list[Labelled], threads: int = 1) -> tuple[list[Raw], float]:
     """Every class's detections in pictures, and milliseconds a picture."""
-    detector = OpenVinoDetector(DetectorSettings(model=str(ir), iou=IOU, threads=threads, features=False), ir)
+    settings = DetectorSettings(model=str(ir), iou=IOU, class_agnostic=True, threads=threads, features=False)
+    detector = OpenVinoDetector(settings, ir)
     pictures = [scene.picture for scene in scenes]
     detector.detect_every_class(pictures[:3], 0.05)
     started = time.process_time()
     answers = detector.detect_every_class(pictures, 0.05)
     spent = time.process_time() - started
-    return [merge_classes(answer, IOU) for answer in answers], 1e3 * spent / max(len(pictures), 1)
+    return answers, 1e3 * spent / max(len(pictures), 1)
 
 
 def publish(ir: Path, name: str, threshold: float, notes: dict[str, Any], input_hw: tuple[int, int] = INPUT_HW) -> Path:

@@ -21,18 +21,24 @@ EVERY_S = 9.0
 
 
 def write_frames(
-    plan: Path, folder: Path, seconds: float, cameras: int, weather: Weather | None = None, large: bool = False
+    plan: Path,
+    folder: Path,
+    seconds: float,
+    cameras: int,
+    weather: Weather | None = None,
+    large: bool = False,
+    rare: bool = False,
 ) -> None:
     """Draw frames of a plan's first cameras, one file a camera (`LIGHT-TOWN-CAMERA.npz`); resumes by camera.
 
-    `large` keeps all at 720p, to compare input sizes.
+    `large` keeps all at 720p, to compare input sizes; `rare` drives `town_frames.RARE_KINDS`.
     """
-    town, traffic = read_town(plan, seconds)
+    town, traffic = read_town(plan, seconds, rare)
     folder.mkdir(parents=True, exist_ok=True)
     weather = weather or town.weather
     group = "rain" if weather.rain > 0 else weather.light
     for position, camera in enumerate(town.cameras[:cameras]):
-        path = folder / f"{group}-{town.name}-{camera.name}.npz"
+        path = folder / f"{group}-{town.name}{'-rare' if rare else ''}-{camera.name}.npz"
         if path.is_file():
             continue
         times = [float(t) for t in np.arange(8.0, seconds - 1, EVERY_S)]
@@ -56,7 +62,7 @@ def write_frames(
 
 
 def read_frames(folder: Path) -> dict[str, list[Labelled]]:
-    """Frames by light (`day`, `night`, `rain`…).
+    """Frames by light (`day`, `night`, `rain`…), those of the rare traffic apart (`day_rare`…).
 
     Raises:
         FileNotFoundError: the folder has none.
@@ -67,7 +73,8 @@ def read_frames(folder: Path) -> dict[str, list[Labelled]]:
             ends = np.cumsum(data["counts"])
             for picture, start, end in zip(data["pictures"], [0, *ends[:-1]], ends, strict=True):
                 part = slice(int(start), int(end))
-                groups.setdefault(path.name.split("-")[0], []).append(
+                group = path.name.split("-")[0] + ("_rare" if "-rare-" in path.name else "")
+                groups.setdefault(group, []).append(
                     Labelled(picture, data["classes"][part], data["boxes"][part], data["hidden"][part])
                 )
     if not groups:
@@ -83,6 +90,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--cameras", type=int, default=3)
     parser.add_argument("--large", action="store_true", help="keep 720p instead of the input's scale")
+    parser.add_argument("--rare", action="store_true", help="a traffic of trucks, buses and two-wheelers")
     parser.add_argument("--light", help="another light than the plan's own")
     a = parser.parse_args()
     cv2.setNumThreads(1)
@@ -92,7 +100,7 @@ def main() -> None:
         if a.light:
             town, _ = read_town(path, 1.0)
             weather = replace(town.weather, light=a.light, rain=0.0)
-        write_frames(path, a.out, a.seconds, a.cameras, weather, a.large)
+        write_frames(path, a.out, a.seconds, a.cameras, weather, a.large, a.rare)
 
 
 if __name__ == "__main__":

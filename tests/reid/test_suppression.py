@@ -45,6 +45,20 @@ def test_models_that_suppress_by_themselves() -> None:
     assert boxes.tolist() == [[1, 2, 3, 4]] and scores == pytest.approx([0.9]) and numbers.tolist() == [2]
 
 
+def test_a_box_of_doubtful_class_is_a_vehicle_for_sure_and_a_person_stays_one() -> None:
+    van_or_truck, doubtful_person, nothing = [0.0, 0.3, 0.28], [0.2, 0.2, 0.0], [0.05, 0.05, 0.05]
+    output = np.zeros((4 + 4, 3), np.float32)
+    for column, (scores, person) in enumerate(((van_or_truck, 0.0), (doubtful_person, 0.21), (nothing, 0.0))):
+        output[:4, column] = (100 * column + 50, 50, 20, 20)
+        output[4:7, column], output[7, column] = scores, person
+    apart = decode(output, 0.4, 0.7, True)
+    assert len(apart[0]) == 0
+    _, joint, numbers = decode(output, 0.4, 0.7, True, kin=(0, 1, 2))
+    assert numbers.tolist() == [1] and joint == pytest.approx([1 - 0.7 * 0.72])
+    _, _, numbers = decode(output, 0.2, 0.7, True, kin=(0, 1, 2))
+    assert numbers.tolist() == [1, 3]
+
+
 @given(st.integers(40, 2000), st.integers(40, 2000), st.sampled_from([(384, 640), (640, 640), (448, 768)]))
 def test_letterbox_there_and_back(height: int, width: int, size: tuple[int, int]) -> None:
     fit = plan_fit(height, width, size)

@@ -54,6 +54,24 @@ def test_learns_saves_and_goes_on(pictures: Path, tmp_path: Path, monkeypatch: p
     assert loaded.names[0] == "car" and len(loaded.names) == 7
 
 
+def test_the_mean_of_two_checkpoints(tmp_path: Path) -> None:
+    import torch
+
+    from infra.training.train_detector import Trainer, average
+
+    trainer = Trainer(None, 2e-3, "cpu")
+    for number in range(2):
+        with torch.no_grad():
+            for parameter in trainer.ema.ema.parameters():
+                parameter.fill_(float(number))
+        trainer.save(tmp_path / f"{number}.pt", 1.0)
+    mean = average(tmp_path / "0.pt", tmp_path / "1.pt", tmp_path / "mean.pt")
+    values = [p.unique().tolist() for p in torch.load(mean, weights_only=False)["model"].parameters()]
+    assert all(v == [0.5] for v in values)
+    again = Trainer(mean, 2e-3, "cpu")
+    assert next(iter(again.model.parameters())).dtype == torch.float32
+
+
 def test_what_is_rare_is_looked_at_more_often(tmp_path: Path) -> None:
     from infra.training.train_detector import Pictures
 
