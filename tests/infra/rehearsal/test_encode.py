@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from infra.rehearsal.encode import Encoder, join
+from infra.rehearsal.score.detection import sampled
 from infra.rehearsal.world import Camera
 from tests.infra.rehearsal import small_town
 
@@ -41,3 +42,18 @@ def test_closed_groups_without_frames_from_ahead(tmp_path: Path, codec: str, lib
         box.seek(round(2.0 / box.streams.video[0].time_base), stream=box.streams.video[0])
         second = [float(f.time) for f in box.decode(video=0)]
     assert second == pytest.approx([k / 4 for k in range(8, 16)]), "a group opens without the one before it"
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_pictures_sampled_for_the_detector_are_those_of_their_frame(tmp_path: Path, codec: str) -> None:
+    camera = replace(small_town.town().cameras[0], codec=codec, gop_s=1.0)
+    encoder = Encoder(tmp_path / "video.mp4", camera, 4)
+    frames = [*range(12), *range(20, 32)]  # an outage between
+    for k in frames:
+        encoder.add(np.full((camera.height_px * 3 // 2, camera.width_px), 40 + 5 * k, np.uint8), k)
+    encoder.close()
+    seen = dict(sampled(tmp_path / "video.mp4", 4.0, 2.0))
+    assert sorted(seen) == [1, 9, 21, 25]
+    with av.open(str(tmp_path / "video.mp4")) as box:
+        every = {frames[n]: f.to_ndarray(format="bgr24") for n, f in enumerate(box.decode(video=0))}
+    assert all((seen[n] == every[n]).all() for n in seen)
