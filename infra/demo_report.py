@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from gate.exhibit_words import CLASSES, COLOURS
 from gate.messages import PassageInfo, SearchResult, Trace
 from infra.demo_town import DemoTown, demo_plan
 
@@ -26,11 +27,8 @@ from matplotlib.font_manager import findfont
 
 PARIS = ZoneInfo("Europe/Paris")
 CELL_PX = (220, 190)
-NAMES = {
-    "white": "blanc", "grey": "gris", "black": "noir", "blue": "bleu", "red": "rouge", "green": "vert",
-    "brown": "brun", "yellow": "jaune", "orange": "orange", "purple": "violet", "pink": "rose",
-    "car": "voiture", "van": "fourgon", "truck": "camion", "bus": "bus", "motorcycle": "deux-roues",
-}  # fmt: skip
+MOST_ENLARGED = 3.0
+"""A view of a few pixels is shown larger than it is, this many times at most: no detail is added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +116,8 @@ def strip_png(
         data = pictures.get(passage.id)
         if data:
             view = Image.open(io.BytesIO(data)).convert("RGB")
-            view.thumbnail((width - 12, height - 48))
+            scale = min((width - 12) / view.width, (height - 48) / view.height, MOST_ENLARGED)
+            view = view.resize((max(1, round(view.width * scale)), max(1, round(view.height * scale))))
             sheet.paste(view, (x + (width - view.width) // 2, y + (height - 42 - view.height) // 2 + 2))
         draw.text((x + 6, y + height - 38), f"{n + 1}. {passage.camera} {local(passage.started_at)}", "black", font)
         draw.text((x + 6, y + height - 20), labels.get(passage.camera, "").split(", ")[-1][:32], "#5a646e", font)
@@ -147,7 +146,7 @@ def table_csv(trace: Trace, labels: Mapping[str, str]) -> str:
 
 def french(word: str) -> str:
     """A class or colour name for a person."""
-    return NAMES.get(word, word)
+    return CLASSES.get(word) or COLOURS.get(word, word)
 
 
 def local(at: datetime) -> str:
