@@ -25,9 +25,10 @@ def main() -> None:
     _who(gate, person)
     try:
         cameras = gate.cameras()
-        continuous = [c.label for c in cameras if c.indexing == "continuous"]
+        continuous = [c for c in cameras if c.indexing == "continuous"]
         if continuous:
-            st.info(t("continuous_banner", cameras=", ".join(continuous)))
+            labels = ", ".join(c.label for c in continuous)
+            st.info(t("continuous_banner", cameras=labels, basis=continuous[0].continuous_basis))
         st.navigation(_pages(gate, person, cameras)).run()
     except SignedOut:
         sign_in()

@@ -16,6 +16,8 @@ from gate.messages import CameraInfo, GrantInfo, RequisitionInfo
 
 TABS = {"rewind": "rewind", "search": "search", "follow": "trace", "handover": "export"}
 """Each tab and the act it needs; a legal basis that does not allow the act does not show the tab."""
+NARROWEST = ("still",)
+"""For a basis that allows none of these: a recorded picture, and nothing that moves."""
 
 
 def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
@@ -31,7 +33,7 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
         return
     _scope(gate, requisition, cameras)
     here = [c for c in cameras if c.name in grant.cameras]
-    tabs = {name: t(name) for name, act in TABS.items() if act in grant.acts}
+    tabs = {name: t(name) for name, act in TABS.items() if act in grant.acts} or {name: t(name) for name in NARROWEST}
     wanted = st.session_state.pop("go_to", None)
     if wanted in tabs:
         st.session_state["tab"] = wanted
@@ -54,6 +56,8 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
             follow.draw(gate, grant, cameras)
         elif tab == "handover":
             handover.draw(gate, grant, requisition, here)
+        elif tab == "still":
+            player.draw_still(gate, grant, here)
         else:
             player.draw(gate, grant, here)
     except GateError as fault:

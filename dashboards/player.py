@@ -62,6 +62,25 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         )
 
 
+def draw_still(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> None:
+    """One recorded picture, for a basis that allows nothing that moves."""
+    st.caption(t("still_help"))
+    labels = {c.name: c.label for c in cameras}
+    allowed = hours(grant.intervals)
+    left, right = st.columns(2)
+    camera = left.selectbox(t("camera"), list(labels), format_func=lambda n: labels[n], key="still_camera")
+    written = right.text_input(
+        t("time"), local(grant.intervals[0].start), key=f"still-{grant.requisition}", help=f"{t('hours')} : {allowed}"
+    )
+    at = parse_local(written)
+    if at is None:
+        st.error(t("time_unread", example=local(grant.intervals[0].start)))
+    elif not any(i.start <= at < i.end for i in grant.intervals):
+        st.error(t("time_outside", hours=allowed))
+    else:
+        st.html(pictures.card(gate.still_url(grant.id, camera, at), labels[camera], [local(at)]))
+
+
 def _step(seconds: int) -> None:
     at = parse_local(st.session_state["rewind_time"])
     if at is not None:

@@ -42,6 +42,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "rewind": ("Remonter le temps", "Rewind"),
     "search": ("Chercher", "Search"),
     "follow": ("Suivre", "Follow"),
+    "still": ("Image fixe", "Still"),
+    "still_help": (
+        "Une image enregistrée de la caméra, pour vérifier son cadrage et son état. Rien n'est montré en direct.",
+        "One recorded picture of the camera, to check its framing and state. Nothing is shown live.",
+    ),
     "rewind_help": (
         "Choisissez un lieu et une heure ; la vidéo enregistrée est lue telle que la caméra l'a produite.",
         "Choose a place and a time; the recorded video is played as the camera made it.",
@@ -128,8 +133,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "indexing_done": ("terminée, {n} passages", "done, {n} passages"),
     "indexing_failed": ("échec : {message}", "failed: {message}"),
     "continuous_banner": (
-        "Indexation continue activée sur : {cameras}. Chaque activation est inscrite au journal.",
-        "Continuous indexing is on for: {cameras}. Each activation is in the journal.",
+        "Indexation continue activée sur : {cameras}. Fondement : {basis}. Chaque activation est inscrite au journal.",
+        "Continuous indexing is on for: {cameras}. Basis: {basis}. Each activation is in the journal.",
     ),
     "download_table": ("Télécharger le tableau (CSV)", "Download the table (CSV)"),
     "register_new": ("Enregistrer une réquisition", "Register a requisition"),
@@ -390,6 +395,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act_session": ("session", "session"),
     "act_alarm": ("alarme", "alarm"),
     "act_room": ("entrée dans le local", "locked room"),
+    "act_configuration": ("réglages changés", "settings changed"),
     "act_service.start": ("démarrage", "start"),
     "act_service.stop": ("arrêt", "stop"),
     "act_data_keys": ("clés pour l'indexation", "keys for indexing"),

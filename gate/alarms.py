@@ -9,11 +9,12 @@ import msgspec
 from sqlalchemy import select
 
 from gate.access import NEEDS_HABILITATION
-from gate.database import FactRow, RegisterRow, RequisitionRow
+from gate.database import FactRow, RequisitionRow
 from gate.gate import Gate
 from gate.journal import Because
 from gate.mail import Mailer
 from gate.messages import OperationsStatus
+from gate.proof import last_proof, proofs_since
 
 AGAIN_AFTER = timedelta(days=1)
 PROOF_OVERDUE = timedelta(days=2)
@@ -38,16 +39,14 @@ def standing(gate: Gate, now: datetime) -> dict[str, str]:
     with gate.database.read() as s:
         for row in s.scalars(select(RequisitionRow).where(RequisitionRow.review_due.is_(True))):
             found[f"review/{row.id}"] = f"{row.reference} was registered and opened by one person: review it"
-        proof = s.scalar(
-            select(RegisterRow)
-            .where(RegisterRow.kind.in_(("proved", "proof_failed")))
-            .order_by(RegisterRow.id.desc())
-            .limit(1)
-        )
-        if proof is not None and proof.kind == "proof_failed":
-            found["proof"] = f"the proof of destruction of {proof.at:%Y-%m-%d} failed: `passage retention prove`"
-        elif proof is not None and now - proof.at > PROOF_OVERDUE:
-            found["proof"] = f"the last proof of destruction is of {proof.at:%Y-%m-%d}"
+    proof = last_proof(gate)
+    if proof is None:
+        if now - proofs_since(gate) > PROOF_OVERDUE:
+            found["proof"] = "no proof of destruction was ever made: `passage retention prove`"
+    elif proof.kind == "proof_failed":
+        found["proof"] = f"the proof of destruction of {proof.at:%Y-%m-%d} failed: `passage retention prove`"
+    elif now - proof.at > PROOF_OVERDUE:
+        found["proof"] = f"the last proof of destruction is of {proof.at:%Y-%m-%d}"
     return found
 
 

@@ -23,12 +23,11 @@ from gate.closure import finish_closures
 from gate.database import RegisterRow
 from gate.gate import Gate
 from gate.journal import Because
-from gate.proof import prove
+from gate.proof import proof_is_due, prove
 from gate.setup import set_up
 
 EVERY_S = 5.0
 DESTROY_EVERY_S = 600.0
-PROVE_EVERY_S = 86_400.0
 log = logging.getLogger("gate.keeper")
 
 
@@ -107,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     keeper = Keeper(gate, store)
     migrated = False
-    waited, proved = DESTROY_EVERY_S, 0.0
+    waited = DESTROY_EVERY_S
     while not stop.is_set():
         try:
             if not migrated:
@@ -119,16 +118,14 @@ def main(arguments: list[str] | None = None) -> int:
             if waited >= DESTROY_EVERY_S:
                 keeper.destroy()
                 waited = 0.0
-            if proved >= PROVE_EVERY_S:
-                proved = 0.0
-                if not prove(gate, store, site_broker(site)).good:
+                if proof_is_due(gate) and not prove(gate, store, site_broker(site)).good:
                     log.error("the proof of destruction failed: `passage retention prove` shows what was found")
         except (ConnectorError, OSError) as fault:
             log.warning("%s: %s; tried again in %s s", type(fault).__name__, fault, EVERY_S)
         except Exception:
             log.exception("the round failed; it is walked again in %s s", EVERY_S)
         stop.wait(EVERY_S)
-        waited, proved = waited + EVERY_S, proved + EVERY_S
+        waited += EVERY_S
     gate.close()
     return 0
 

@@ -50,6 +50,8 @@ class CameraInfo(msgspec.Struct, frozen=True, kw_only=True):
     position_wgs84: tuple[float, float] | None
     heading_deg: float | None
     indexing: Literal["on_requisition", "continuous"]
+    continuous_basis: str = ""
+    """Of continuous indexing: its legal basis and its impact assessment, as the site has them on record."""
     group: str = ""
 
 

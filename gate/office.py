@@ -106,6 +106,9 @@ class Office:
     def cameras(self) -> tuple[CameraInfo, ...]:
         """Where cameras stand; never what they saw, never their address."""
         site = self._gate.site
+        basis = (
+            "" if site.continuous is None else f"{site.continuous.legal_basis} ; {site.continuous.impact_assessment}"
+        )
         return tuple(
             CameraInfo(
                 name=c.name,
@@ -115,6 +118,7 @@ class Office:
                 position_wgs84=c.position_wgs84,
                 heading_deg=c.heading_deg,
                 indexing=site.mode(c),
+                continuous_basis=basis if site.mode(c) == "continuous" else "",
                 group=c.group,
             )
             for c in site.cameras

@@ -21,13 +21,15 @@ from connectors.errors import ConnectorError, OffsetGone, RecordError
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.records import IndexRecord, decode_dead, decode_frame, decode_index
 from connectors.store import StoreKeeper
-from gate.database import RegisterRow, RequisitionRow
+from gate.database import FactRow, RegisterRow, RequisitionRow
 from gate.gate import Gate
 from gate.journal import Because
 from reid.passage import LIVE, Coverage, Passage, Track
 
 FOLDERS = ("uploads", "exports", "tmp", "thumbnails", "vectors", "backups")
 """Below the data folder; each need not exist, and holds nothing older than the limit."""
+PROVE_EVERY = timedelta(days=1)
+_SINCE = "proofs_since"
 PATIENCE_S = 30.0
 """How long a topic may give nothing before it counts as not looked at."""
 
@@ -66,6 +68,32 @@ def prove(gate: Gate, store: StoreKeeper | None, broker: Broker | None) -> Proof
                 RegisterRow(at=proof.at, kind="proved" if good else "proof_failed", details=msgspec.to_builtins(proof))
             )
     return proof
+
+
+def last_proof(gate: Gate) -> RegisterRow | None:
+    """The register's newest proof, good or failed."""
+    with gate.database.read() as s:
+        return s.scalar(
+            select(RegisterRow)
+            .where(RegisterRow.kind.in_(("proved", "proof_failed")))
+            .order_by(RegisterRow.id.desc())
+            .limit(1)
+        )
+
+
+def proofs_since(gate: Gate) -> datetime:
+    """When proofs began to be owed: the first time anybody asked."""
+    with gate.database.write() as s:
+        row = s.get(FactRow, _SINCE)
+        if row is None:
+            row = s.merge(FactRow(name=_SINCE, value={"at": gate.clock().isoformat()}))
+        return datetime.fromisoformat(row.value["at"])
+
+
+def proof_is_due(gate: Gate) -> bool:
+    """Whether a day has passed since the last proof, or since proofs began to be owed; restarts do not matter."""
+    last = last_proof(gate)
+    return gate.clock() - (proofs_since(gate) if last is None else last.at) >= PROVE_EVERY
 
 
 Look = Callable[[], tuple[str, list[str]]]

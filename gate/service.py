@@ -31,6 +31,7 @@ from connectors.site import METRICS, load_site
 from gate.act_routes import ActRoutes
 from gate.acts import Acts
 from gate.component import data_keys
+from gate.configuration import note_changes
 from gate.door import Door
 from gate.errors import GateError, NotFound, SignedOut, Unavailable
 from gate.evidence import Evidence
@@ -129,6 +130,7 @@ def make_app(gate: Gate, *, rounds: bool = False, metrics_port: int | None = Non
         if walk is not None:
             walk.start()
         gate.journal.append("event", "service.start")
+        note_changes(gate)
         # What was made until now stays: the collector need not look at it at every turn.
         gc.freeze()
         yield

@@ -208,6 +208,15 @@ def test_a_narrow_basis_shows_only_what_it_allows(
     assert not set(shown) & {TEXTS[key][0] for key in missing} and TEXTS["rewind"][0] in shown
 
 
+def test_a_maintenance_still_is_one_picture_and_no_video(town: Town, page: AppTest) -> None:
+    town.opened(basis="maintenance", article="", authority=None, cameras=("gare",))
+    app = page.run()
+    assert not app.exception and not app.error, [e.value for e in app.error]
+    assert app.segmented_control(key="tab").options == [TEXTS["still"][0]]
+    shown = " ".join(h.proto.body for h in app.get("html"))
+    assert "/still?" in shown and "<video" not in shown
+
+
 def test_what_was_set_aside_is_shown_and_can_be_taken_back(town: Town, page: AppTest) -> None:
     requisition = town.opened()
     found = town.index(requisition)

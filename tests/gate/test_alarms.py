@@ -9,11 +9,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from gate.alarms import raise_alarms, standing
+from gate.database import RegisterRow
 from gate.mail import Mailer
 from gate.messages import OperationsStatus
+from gate.proof import proof_is_due, prove
 from gate.witness import MailWitness
+from infra.ports import free_port
 from tests.gate.town import Town
 
 aiosmtpd = pytest.importorskip("aiosmtpd.controller", reason="needs aiosmtpd, a local mail server")
@@ -31,11 +35,7 @@ class Inbox:
 @pytest.fixture
 def server() -> Iterator[tuple[Inbox, Mailer]]:
     """A real mail server on a port of its own."""
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     inbox = Inbox()
     controller = aiosmtpd.Controller(inbox, hostname="127.0.0.1", port=port)
     controller.start()
@@ -66,6 +66,24 @@ def test_alarms(tmp_path: Path, server: tuple[Inbox, Mailer]) -> None:
     assert set(raise_alarms(town.gate, mail, to)) == set(names)
     assert len(inbox.mails) == 2
     assert [e for e in town.journal() if e["act"] == "alarm"]
+
+
+def test_a_proof_that_was_never_made_or_is_late_is_an_alarm_and_restarts_do_not_matter(tmp_path: Path) -> None:
+    town = Town(tmp_path / "var")
+    assert not proof_is_due(town.gate) and "proof" not in standing(town.gate, town.clock())
+    town.clock.turn(hours=23)
+    assert not proof_is_due(town.new_gate())
+    town.clock.turn(hours=2)
+    assert proof_is_due(town.new_gate())
+    town.clock.turn(hours=30)
+    assert "ever made" in standing(town.gate, town.clock())["proof"]
+    prove(town.gate, None, None)
+    assert not proof_is_due(town.gate)
+    with town.gate.database.write() as s:
+        s.execute(update(RegisterRow).values(kind="proved"))
+    assert "proof" not in standing(town.gate, town.clock())
+    town.clock.turn(hours=49)
+    assert proof_is_due(town.gate) and "the last proof" in standing(town.gate, town.clock())["proof"]
 
 
 def test_a_mail_server_that_is_away_stops_nothing(tmp_path: Path) -> None:
