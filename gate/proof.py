@@ -237,7 +237,11 @@ def _keys(gate: Gate, before: datetime) -> tuple[str, list[str]]:
 
 
 def _recovery(gate: Gate) -> tuple[str, list[str]]:
-    folders = [f for f in (gate.site.data / "recovery").glob("*") if f.is_dir()]
+    root = gate.site.data / "recovery"
+    # Whoever records makes it: where recordings are and it is not, this process is not shown it.
+    if not root.is_dir() and gate.archive.cameras():
+        raise OSError(f"{root} is not here, though recordings are")
+    folders = [f for f in root.glob("*") if f.is_dir()]
     ended = _ended(gate)
     found = [str(f.relative_to(gate.site.data)) for f in folders if any(f.name.endswith(f"-{s}") for s in ended)]
     return f"{len(folders)} recovery folders", found

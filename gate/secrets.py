@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from connectors.errors import SiteError
 from connectors.whole_file import sync_folder, write_whole
 from gate.errors import Unavailable
 
@@ -36,6 +38,31 @@ def read_secret(path: Path) -> str:
         return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise Unavailable(f"no secret at {path}: run `python -m gate.setup --site SITE`") from None
+
+
+def token_hash(token: str) -> str:
+    """SHA-256 in hexadecimal: a token of 256 random bits needs no slow hash."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def indexer_token_hash(secrets_dir: Path) -> str:
+    """The hash of the token with which the indexer asks for data keys; both are made at the first call.
+
+    The token lies in the indexer's folder, beside the indexer's secret of the store. A gate that may not see that
+    folder (in a container of its own, or as a user of its own) goes by the hash that set-up left in the gate's folder.
+    Raises SiteError when there is none and the token cannot be made from here.
+    """
+    token, held = secrets_dir / "indexer" / "gate-token", secrets_dir / "gate" / "indexer-token.sha256"
+    if held.exists() and not os.access(token.parent, os.R_OK | os.W_OK | os.X_OK):
+        return read_secret(held)
+    try:
+        found = token_hash(made_once(token))
+        if not held.exists() or read_secret(held) != found:
+            write_private(held, found.encode())
+    except OSError as fault:
+        advice = "run `python -m infra.store_server --site SITE --init`"
+        raise SiteError([f"{token} cannot be made from here ({fault.strerror}): {advice}"]) from None
+    return found
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

@@ -45,7 +45,7 @@ from gate.metrics import ACT, Counted, Metrics
 from gate.office import Office
 from gate.office_routes import OfficeRoutes
 from gate.rounds import Rounds
-from gate.secrets import made_once
+from gate.secrets import indexer_token_hash, token_hash
 from gate.session_routes import SessionRoutes
 from gate.setup import set_up
 from gate.wire import Answer, answered, read, refused, whole_body
@@ -68,7 +68,7 @@ class Service:
         # Without rounds, as in tests, evidence is secured before the opening answers.
         begin = rounds.wake if rounds is not None else evidence.secure_pending
         self.office = Office(gate, evidence, begin=begin, on_closure=self.acts.clips.forget)
-        self._component_token = made_once(gate.site.secrets_dir / "indexer" / "gate-token")
+        self._indexer = indexer_token_hash(gate.site.secrets_dir)
 
     def routes(self) -> list[Route]:
         """Every way in."""
@@ -86,7 +86,7 @@ class Service:
     def component_keys(self, request: Request, body: bytes) -> Response:
         """Data keys for the indexer, of open requisitions only."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(token.encode(), self._component_token.encode()):
+        if not hmac.compare_digest(token_hash(token), self._indexer):
             self.gate.journal.append("refusal", "data_keys", Because(), {"why": "not the indexer's token"})
             raise SignedOut("this is for the indexer, with its own token")
         keys = data_keys(self.gate, read(body, KeyRequest))
@@ -160,10 +160,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
         site = load_site(options.site)
+        set_up(site)
     except SiteError as fault:
         print(fault, file=sys.stderr)
         return 2
-    set_up(site)
     try:
         gate = Gate(site, open_reader(site), witnesses=witnesses(site))
     except StoreError as fault:

@@ -27,11 +27,11 @@ from gate.journal import Because, Journal
 from gate.keystore import Keystore, write_public
 from gate.messages import PersonDraft, PersonMade
 from gate.people import People
-from gate.secrets import Vault, made_once, signing_key
+from gate.secrets import Vault, indexer_token_hash, signing_key
 
 
 def set_up(site: Site) -> None:
-    """Make what is missing: folders, the gate's keys, the indexer's token, public keys of days."""
+    """Make what is missing: folders, the gate's keys, the indexer's token, public keys of days. Raises SiteError."""
     folders = Folders(site.data)
     for private in (site.data / "gate", folders.secrets, folders.exhibits):
         private.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -43,7 +43,7 @@ def set_up(site: Site) -> None:
         if not (folders.public / public).exists():
             write_public(folders.public / public, pem)
     Vault(folders.secrets / "vault")
-    made_once(site.secrets_dir / "indexer" / "gate-token")
+    indexer_token_hash(site.secrets_dir)
     keys = Keystore(folders.secrets / "days", folders.public, utc_now)
     keys.publish(retention.limit(utc_now(), site.retention_days, site.timezone))
     Database(folders.database).close()

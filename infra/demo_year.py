@@ -140,6 +140,8 @@ class _Year:
         self.moments = [start + share * (last - start) for share in SHARES]
         self.clock = clock = Clock(start - timedelta(days=1))
         set_up(site)
+        # Recorded here without the flows, which would have made it: the proof of destruction asks for it.
+        (site.data / "recovery").mkdir(exist_ok=True)
         self.people = {"administrator": self._administrator()}
         self.store, self.broker = MemoryStore(site.retention_days), MemoryBroker()
         self.gate = gate = Gate(site, self.store, clock=clock)

@@ -2,7 +2,7 @@
 """The embedded store: the ClickHouse engine behind ClickHouse's HTTP protocol, on loopback, for three users.
 
     python -m infra.store_server --site site.toml            run it (makes missing secrets, migrates, then listens)
-    python -m infra.store_server --site site.toml --init     make the secrets and stop
+    python -m infra.store_server --site site.toml --init     make the secrets, print their hashes, and stop
     python -m infra.store_server --site site.toml --migrate  migrate a ClickHouse server of the town's and stop
 
 A client is clickhouse-connect or anything that speaks HTTP to ClickHouse; who may say what is in `store_sql_guard`.
@@ -130,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.store_server", description=__doc__.splitlines()[0])
     parser.add_argument("--site", type=Path, required=True, help="the site file")
     task = parser.add_mutually_exclusive_group()
-    task.add_argument("--init", action="store_true", help="make missing secrets and stop")
+    task.add_argument("--init", action="store_true", help="make missing secrets, print their hashes, and stop")
     task.add_argument("--migrate", action="store_true", help="migrate the site's ClickHouse server and stop")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -140,8 +140,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(fault, file=sys.stderr)
         return 2
     if chosen.init:
+        from gate.secrets import indexer_token_hash
+
         for user, path in make_secrets(site).items():
             print(f"{user}: {path}")
+        # Made here, where both folders are seen: the gate's container sees its own alone.
+        indexer_token_hash(site.secrets_dir)
+        hashes = " ".join(f"--param_{user}={value}" for user, value in read_hashes(site).items())
+        print(f"for clickhouse-client, with infra/clickhouse/users.sql: {hashes}")
         return 0
     if chosen.migrate:
         from connectors.clickhouse import open_keeper

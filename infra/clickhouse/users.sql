@@ -1,14 +1,14 @@
 -- The three users of the store on a ClickHouse server, run once by its administrator before the first migration:
 --
---   python -m infra.store_server --site site.toml --init          makes the secrets and secrets/store/users.json
+--   python -m infra.store_server --site site.toml --init          makes the secrets, prints their hashes
 --   clickhouse-client --query "CREATE DATABASE IF NOT EXISTS passage"
 --   clickhouse-client --multiquery --database=passage \
 --     --param_indexer=HASH --param_gate=HASH --param_keeper=HASH < infra/clickhouse/users.sql
 --   python -m infra.store_server --site site.toml --migrate
 --
--- Grants are on the current database (a GRANT takes no parameter for it). HASH is the SHA-256 that users.json holds for
--- each user: no secret is typed or stored here. Run it again after `--init` has made new secrets. The server must not log
--- queries longer than the retention (docs/store.md).
+-- Grants are on the current database (a GRANT takes no parameter for it). HASH is the SHA-256 that `--init` prints,
+-- and secrets/store/users.json holds, for each user: no secret is typed or stored here. Run it again after `--init` has
+-- made new secrets. The server must not log queries longer than the retention (docs/store.md).
 
 CREATE SETTINGS PROFILE OR REPLACE passage_gate SETTINGS
     readonly = 1, max_execution_time = 20, max_memory_usage = 3000000000, max_result_bytes = 512000000,

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Evidence is secured at opening, outlives the retention, and dies with its requisition."""
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from gate.closure import expire, finish_closures
 from gate.errors import BasisNotOpen
 from gate.evidence import Evidence
 from gate.keeper import Keeper
+from gate.setup import set_up
 from tests.gate.town import START, Town, canaries
 
 
@@ -173,6 +176,26 @@ def test_the_indexer_gets_the_keys_of_open_requisitions_only(town: Town) -> None
     town.client("chef").close_requisition(requisition)
     with pytest.raises(KeyUnavailable, match="403"):
         keys(town).data_key(inside, requisition)
+
+
+def test_a_gate_that_does_not_see_the_indexers_folder_knows_its_token(town: Town, tmp_path: Path) -> None:
+    requisition = town.opened()
+    seal = next(g.seal for g in copies(town, requisition) if g.seal)
+    held = (town.folder / "secrets" / "indexer" / "gate-token").read_text()
+    shutil.move(town.folder / "secrets" / "indexer", tmp_path / "elsewhere")
+    set_up(town.site)
+    http = town.http(town.new_gate())
+    assert GateKeys(town.url, held, client=http).data_key(seal, requisition)
+    with pytest.raises(KeyUnavailable, match="401"):
+        GateKeys(town.url, "guessed", client=http).data_key(seal, requisition)
+    kept = town.folder / "secrets" / "gate" / "indexer-token.sha256"
+    assert not (town.folder / "secrets" / "indexer").exists() and kept.read_text() != held
+    # A new token of the indexer's is known at the gate's next start.
+    shutil.move(tmp_path / "elsewhere", town.folder / "secrets" / "indexer")
+    (town.folder / "secrets" / "indexer" / "gate-token").unlink()
+    before = kept.read_text()
+    set_up(town.site)
+    assert kept.read_text() != before
 
 
 def test_a_key_id_is_bound_to_its_key(town: Town) -> None:

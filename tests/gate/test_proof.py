@@ -175,6 +175,9 @@ def test_topics_are_looked_through(town: Town) -> None:
 
 def test_what_was_not_looked_at_is_not_proved(town: Town) -> None:
     assert faulty(prove(town.gate, None, None)) == {"store", "topics"}
+    # As in a container that was given no such folder.
+    (town.folder / "recovery").rmdir()
+    assert faulty(prove(town.gate, town.store, MemoryBroker())) == {"recovery"}
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=40), timedelta(days=-40)])

@@ -140,6 +140,8 @@ class Town:
             }
         )
         set_up(self.site)
+        # Whoever records makes it, and the proof of destruction asks for it where recordings are.
+        (folder / "recovery").mkdir(exist_ok=True)
         self.store: Any = store or MemoryStore()
         self.hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         self.gate = self.new_gate()
