@@ -89,16 +89,49 @@ def trace(
     said = dict(decisions or {})
     said.pop(query.id, None)
     pool = {p.id: p for p in candidates if said.get(p.id) != "rejected"} | {query.id: query}
-    nodes = sorted(pool.values(), key=lambda p: (nearest_s(p), p.started_at, p.id))
+    return follow(query, weigh(list(pool.values()), links), said, calibration)
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """Candidates in order of time and what speaks for each pair of them, whichever is asked for."""
+
+    nodes: tuple[Passage, ...]
+    links: LinkModel
+    looks: Looks
+    times: Floats
+    chances: Floats
+    """(n, n): that the second comes next after the first."""
+
+
+def weigh(candidates: Sequence[Passage], links: LinkModel) -> Weighed:
+    """Weigh every pair once: what most of a trace's time goes into, and the same for each that asks among them.
+
+    Raises:
+        EmbeddingMismatch: the passages carry embeddings of different models.
+    """
+    nodes = tuple(sorted(candidates, key=lambda p: (nearest_s(p), p.started_at, p.id)))
     looks = compare_looks(nodes)
+    times = links.evidences(nodes)
+    chances = np.triu(links.next_chances(times, looks), 1)  # nodes are in order of time: nothing is followed back
+    return Weighed(nodes, links, looks, times, chances)
+
+
+def follow(
+    query: Passage,
+    weighed: Weighed,
+    decisions: Mapping[str, Verdict] | None = None,
+    calibration: Calibration = DEFAULT,
+) -> list[Step]:
+    """Follow one vehicle among candidates that are weighed already, itself among them and none of them rejected."""
+    said = dict(decisions or {})
+    nodes, links, looks, times, chances = weighed.nodes, weighed.links, weighed.looks, weighed.times, weighed.chances
     at = {p.id: i for i, p in enumerate(nodes)}
     origin = at[query.id]
     sure = sorted({origin, *(at[i] for i, word in said.items() if word == "accepted" and i in at)})
     look, colour, total = _likeness(looks, sure)
     fits = total >= _LEAST_LOOK
     fits[sure] = True
-    times = links.evidences(nodes)
-    chances = np.triu(links.next_chances(times, looks), 1)  # nodes are in order of time: nothing is followed back
     held = np.where(fits, np.exp(_LIKE_QUERY * np.clip(total - _ENOUGH_LIKE, _MOST_UNLIKE, 0.0)), 0.0)
     held[sure] = 1.0
     chain, reached = _chain(chances, held, sure)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from reid.calibration import DEFAULT, Calibration
 from reid.links import learn_links
 from reid.passage import Passage
-from reid.trace import Step, trace
+from reid.trace import Step, Weighed, follow, weigh
 
 AROUND = timedelta(minutes=30)
 """Candidates this far from the passage asked for, as the gate takes them."""
@@ -78,12 +78,15 @@ def follow_all(
         if passage.id in vehicle:
             own[vehicle[passage.id]].append(passage)
     out = Traces()
+    weighed: Weighed | None = None
     for name, theirs in sorted(own.items()):
         if len({p.camera for p in theirs}) < 2:
             continue
         for query in theirs:
             near = [p for p in described if abs(p.started_at - query.started_at) <= AROUND]
-            steps = trace(query, near, links, calibration=calibration)
+            if weighed is None or {p.id for p in near} != {p.id for p in weighed.nodes}:
+                weighed = weigh(near, links)  # in a short town the same for every passage asked by
+            steps = follow(query, weighed, calibration=calibration)
             if tell is not None:
                 tell(query, theirs, steps)
             others = [s for s in steps if s.passage.id != query.id]
