@@ -95,6 +95,7 @@ def test_a_signal_drains() -> None:
     # In a process of its own, as a flow is: to this one many libraries have done things that a signal may not find.
     script = """
         import os, signal
+        from flows.drain import Drain
         
         drain = Drain().on_signals()
         assert not drain()
