@@ -96,7 +96,7 @@ def test_a_signal_drains() -> None:
     script = """
         import os, signal
         from flows.drain import Drain
-        
+
         drain = Drain().on_signals()
         assert not drain()
         os.kill(os.getpid(), signal.SIGTERM)
