@@ -34,6 +34,8 @@ from gate.messages import (
 from reid.passage import COLOURS, VEHICLE_CLASSES
 from tests.gate.town import START, Town
 
+pytestmark = pytest.mark.slow
+
 DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
 
 

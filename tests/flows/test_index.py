@@ -29,6 +29,8 @@ from tests.flows.made_records import Found, captured, made_site, publish, replay
 from tests.flows.sites import write_order, write_public_key
 from tests.reid.made_video import START, PaintDetector, drives
 
+pytestmark = pytest.mark.slow
+
 DETECTOR = (PaintDetector(), 0.25)
 VEHICLES = [("red", drives(60, 80, begins=1)), ("blue", drives(105, 100, begins=5))]
 

@@ -59,6 +59,7 @@ def fingerprints(town: Town) -> list[bytes]:
     return held + views
 
 
+@pytest.mark.slow
 def test_thirty_one_days_on_nothing_is_left(town: Town, tmp_path: Path) -> None:
     requisition = town.opened(intervals=(span(5, 15),), expires_at=START + timedelta(days=20))
     town.index(requisition, seconds=20)

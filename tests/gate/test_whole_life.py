@@ -52,6 +52,7 @@ class Office:
         self.run("sign-in", login, "--code", self.town.code(login))
 
 
+@pytest.mark.slow
 def test_the_whole_life_of_a_requisition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     office = Office(tmp_path, monkeypatch)
     town, run = office.town, office.run
