@@ -23,6 +23,7 @@ def detector(
     passes: Annotated[int, typer.Option(help="Passes over the training towns, each with other lights.")] = 2,
     device: Annotated[str, typer.Option(help="`cpu`, or `cuda:0` where there is one.")] = "cpu",
     weights: Annotated[Path | None, typer.Option(help="Start from this checkpoint instead of from nothing.")] = None,
+    keep_features: Annotated[bool, typer.Option(help="With --weights: leave alone what embeddings come from.")] = True,
     name: Annotated[str, typer.Option(help="Folder under reid/models that is written.")] = "passage-detector-v1",
 ) -> None:
     """Draw the pictures, train, choose the threshold on validation towns, export to int8 and ship.
@@ -52,6 +53,7 @@ def detector(
         "detector",
         minutes=minutes,
         weights=weights,
+        keep_features=keep_features and weights is not None,
         device=device,
         resume=True,
     )

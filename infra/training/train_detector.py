@@ -32,6 +32,8 @@ ROOT = Path("build/training")
 ARCHITECTURE = Path(__file__).parent / "passage-yolo.yaml"
 LOOK_AGAIN_S = 60.0
 SAVE_EVERY_S = 120.0
+FEATURE_LAYERS = 5
+"""The backbone down to stride 16, in `passage-yolo.yaml`: what a vehicle's embedding is pooled from."""
 
 
 @dataclass(slots=True)
@@ -101,7 +103,7 @@ def to_batch(crops: list[Labelled], device: str) -> dict[str, Any]:
 class Trainer:
     """The model, its moving average, its optimiser, and how far it is."""
 
-    def __init__(self, weights: Path | None, lr: float, device: str) -> None:
+    def __init__(self, weights: Path | None, lr: float, device: str, keep_features: bool = False) -> None:
         from ultralytics.cfg import get_cfg
         from ultralytics.nn.tasks import DetectionModel, load_checkpoint
         from ultralytics.utils.torch_utils import ModelEMA
@@ -117,9 +119,13 @@ class Trainer:
         for parameter in self.model.parameters():
             parameter.requires_grad = True
         self.model = self.model.to(device).to(memory_format=torch.channels_last).train()
+        if keep_features:
+            # Without their moving statistics as well: in `eval` a batch norm no longer learns them.
+            self.model.model[:FEATURE_LAYERS].eval().requires_grad_(False)
         self.ema = ModelEMA(self.model, decay=0.998, tau=150)
-        with_decay = [p for p in self.model.parameters() if p.ndim > 1]
-        without = [p for p in self.model.parameters() if p.ndim <= 1]
+        learnt = [p for p in self.model.parameters() if p.requires_grad]
+        with_decay = [p for p in learnt if p.ndim > 1]
+        without = [p for p in learnt if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": with_decay, "weight_decay": 5e-4}, {"params": without, "weight_decay": 0.0}], lr=lr
         )
@@ -174,6 +180,7 @@ def train(
     *,
     minutes: float,
     weights: Path | None = None,
+    keep_features: bool = False,
     lr: float = 2e-3,
     batch: int = 12,
     device: str = "cpu",
@@ -181,6 +188,9 @@ def train(
     seed: int = 0,
 ) -> Path:
     """Learn for some minutes, the learning rate falling along a cosine over them; returns the last checkpoint.
+
+    With `keep_features` the layers that embeddings are pooled from stay as `weights` have them: what is found gets
+    better, what two vehicles' likeness means stays the same.
 
     Raises:
         FileNotFoundError: the folders hold no picture.
@@ -192,7 +202,7 @@ def train(
     pictures = Pictures(tuple(folders), tuple(folders.values()))
     if not pictures.read():
         raise FileNotFoundError(f"no pictures in {', '.join(map(str, folders))}: draw some first")
-    trainer = Trainer(weights, lr, device)
+    trainer = Trainer(weights, lr, device, keep_features)
     before = trainer.resume(out) if resume and out.is_file() else 0.0
     rng = np.random.default_rng([seed, trainer.steps])
     started = saved = looked = said = time.monotonic()
@@ -253,6 +263,7 @@ def main(argv: list[str] | None = None) -> int:
         "--pictures", nargs="+", default=["build/training/towns=3", "build/training/scatter=1"], help="FOLDER=SHARE …"
     )
     parser.add_argument("--weights", type=Path, help="start from these instead of from nothing")
+    parser.add_argument("--keep-features", action="store_true", help="leave alone what embeddings are pooled from")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=12)
@@ -266,6 +277,7 @@ def main(argv: list[str] | None = None) -> int:
             a.name,
             minutes=a.minutes,
             weights=a.weights,
+            keep_features=a.keep_features,
             lr=a.lr,
             batch=a.batch,
             device=a.device,

@@ -54,6 +54,23 @@ def test_learns_saves_and_goes_on(pictures: Path, tmp_path: Path, monkeypatch: p
     assert loaded.names[0] == "car" and len(loaded.names) == 7
 
 
+def test_what_embeddings_are_pooled_from_can_stay(tmp_path: Path) -> None:
+    import torch
+
+    from infra.training import train_detector
+
+    grey = np.full((576, 960, 3), 90, np.uint8)
+    boxes = np.array([[200, 200, 420, 380]], np.float32)
+    crop = Labelled(grey[:320, :320], np.zeros(1, np.int64), boxes[:, :4] - 150, np.zeros(1, np.float32))
+    trainer = train_detector.Trainer(None, 2e-3, "cpu", keep_features=True)
+    before = {name: value.clone() for name, value in trainer.ema.ema.state_dict().items()}
+    for _ in range(3):
+        trainer.step(train_detector.to_batch([crop, crop], "cpu"), 2e-3)
+    changed = {name for name, value in trainer.ema.ema.state_dict().items() if not torch.equal(value, before[name])}
+    layers = {int(name.split(".")[1]) for name in changed}
+    assert min(layers) == train_detector.FEATURE_LAYERS, "nothing before; all that learns after"
+
+
 def test_the_mean_of_two_checkpoints(tmp_path: Path) -> None:
     import torch
 
