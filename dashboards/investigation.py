@@ -16,8 +16,6 @@ from gate.messages import CameraInfo, GrantInfo, RequisitionInfo
 
 TABS = {"rewind": "rewind", "search": "search", "follow": "trace", "handover": "export"}
 """Each tab and the act it needs; a legal basis that does not allow the act does not show the tab."""
-NARROWEST = ("still",)
-"""For a basis that allows none of these: a recorded picture, and nothing that moves."""
 
 
 def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
@@ -33,7 +31,8 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
         return
     _scope(gate, requisition, cameras)
     here = [c for c in cameras if c.name in grant.cameras]
-    tabs = {name: t(name) for name, act in TABS.items() if act in grant.acts} or {name: t(name) for name in NARROWEST}
+    # A basis that allows none of them allows a recorded picture, and nothing that moves.
+    tabs = {name: t(name) for name, act in TABS.items() if act in grant.acts} or {"still": t("still")}
     wanted = st.session_state.pop("go_to", None)
     if wanted in tabs:
         st.session_state["tab"] = wanted

@@ -75,7 +75,7 @@ def draw_still(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]
     at = parse_local(written)
     if at is None:
         st.error(t("time_unread", example=local(grant.intervals[0].start)))
-    elif not any(i.start <= at < i.end for i in grant.intervals):
+    elif not any(i.holds(at) for i in grant.intervals):
         st.error(t("time_outside", hours=allowed))
     else:
         st.html(pictures.card(gate.still_url(grant.id, camera, at), labels[camera], [local(at)]))

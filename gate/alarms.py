@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import select
 
 from gate.access import NEEDS_HABILITATION
-from gate.database import FactRow, RequisitionRow
+from gate.database import RequisitionRow, fact, keep_fact
 from gate.gate import Gate
 from gate.journal import Because
 from gate.mail import Mailer
@@ -55,8 +55,7 @@ def raise_alarms(gate: Gate, mail: Mailer, to: tuple[str, ...]) -> list[str]:
     now = gate.clock()
     alarms = standing(gate, now)
     with gate.database.read() as s:
-        row = s.get(FactRow, _FACT)
-        sent: dict[str, str] = dict(row.value) if row is not None else {}
+        sent: dict[str, str] = fact(s, _FACT)
     due = [name for name in alarms if name not in sent or now - datetime.fromisoformat(sent[name]) >= AGAIN_AFTER]
     if not due:
         return []
@@ -66,7 +65,7 @@ def raise_alarms(gate: Gate, mail: Mailer, to: tuple[str, ...]) -> list[str]:
     gate.journal.append("event", "alarm", Because(), {"alarms": [alarms[name] for name in due]})
     kept = {name: at for name, at in sent.items() if name in alarms} | {name: now.isoformat() for name in due}
     with gate.database.write() as s:
-        s.merge(FactRow(name=_FACT, value=kept))
+        keep_fact(s, _FACT, kept)
     return due
 
 

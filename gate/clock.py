@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from gate.database import Database, FactRow
+from gate.database import Database, fact, keep_fact
 
 JUMP = timedelta(minutes=5)
 """More than the drift of any clock kept by NTP."""
@@ -81,8 +81,7 @@ class ClockGuard:
             self._keep(s)
 
     def _load(self, s: Session) -> None:
-        row = s.get(FactRow, _FACT)
-        value = row.value if row is not None else {}
+        value = fact(s, _FACT)
         self._latest = datetime.fromisoformat(value["latest"]) if "latest" in value else None
         self.suspect = str(value.get("suspect", ""))
 
@@ -90,7 +89,7 @@ class ClockGuard:
         value = {"suspect": self.suspect}
         if self._latest is not None:
             value["latest"] = self._latest.isoformat()
-        s.merge(FactRow(name=_FACT, value=value))
+        keep_fact(s, _FACT, value)
 
 
 def clock_source() -> str:

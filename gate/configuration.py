@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.site import Site
-from gate.database import FactRow
+from gate.database import fact, keep_fact
 from gate.gate import Gate
 
 _FACT = "configuration"
@@ -44,8 +44,7 @@ def note_changes(gate: Gate) -> dict[str, list[Any]]:
     """
     now = told(gate.site)
     with gate.database.read() as s:
-        row = s.get(FactRow, _FACT)
-        before: dict[str, Any] = dict(row.value) if row is not None else {}
+        before = fact(s, _FACT)
     changed = {
         name: [before.get(name), now.get(name)]
         for name in sorted(before.keys() | now.keys())
@@ -54,5 +53,5 @@ def note_changes(gate: Gate) -> dict[str, list[Any]]:
     if changed:
         gate.journal.append("event", "configuration", details={"changed": changed})
         with gate.database.write() as s:
-            s.merge(FactRow(name=_FACT, value=now))
+            keep_fact(s, _FACT, now)
     return changed

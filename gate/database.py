@@ -240,6 +240,17 @@ class FactRow(Table):
     value: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
+def fact(s: Session, name: str) -> dict[str, Any]:
+    """A fact as it was last kept; empty where it never was."""
+    row = s.get(FactRow, name)
+    return {} if row is None else dict(row.value)
+
+
+def keep_fact(s: Session, name: str, value: dict[str, Any]) -> None:
+    """Keep a fact in place of what it was."""
+    s.merge(FactRow(name=name, value=value))
+
+
 class Database:
     """One SQLite file. `with database.write() as s:` commits at the end or not at all."""
 

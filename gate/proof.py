@@ -21,7 +21,7 @@ from connectors.errors import ConnectorError, OffsetGone, RecordError
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.records import IndexRecord, decode_dead, decode_frame, decode_index
 from connectors.store import StoreKeeper
-from gate.database import FactRow, RegisterRow, RequisitionRow
+from gate.database import RegisterRow, RequisitionRow, fact, keep_fact
 from gate.gate import Gate
 from gate.journal import Because
 from reid.passage import LIVE, Coverage, Passage, Track
@@ -84,10 +84,11 @@ def last_proof(gate: Gate) -> RegisterRow | None:
 def proofs_since(gate: Gate) -> datetime:
     """When proofs began to be owed: the first time anybody asked."""
     with gate.database.write() as s:
-        row = s.get(FactRow, _SINCE)
-        if row is None:
-            row = s.merge(FactRow(name=_SINCE, value={"at": gate.clock().isoformat()}))
-        return datetime.fromisoformat(row.value["at"])
+        since = fact(s, _SINCE)
+        if not since:
+            since = {"at": gate.clock().isoformat()}
+            keep_fact(s, _SINCE, since)
+        return datetime.fromisoformat(since["at"])
 
 
 def proof_is_due(gate: Gate) -> bool:

@@ -40,9 +40,9 @@ def read_secret(path: Path) -> str:
         raise Unavailable(f"no secret at {path}: run `python -m gate.setup --site SITE`") from None
 
 
-def token_hash(token: str) -> str:
-    """SHA-256 in hexadecimal: a token of 256 random bits needs no slow hash."""
-    return hashlib.sha256(token.encode()).hexdigest()
+def secret_hash(secret: str) -> str:
+    """SHA-256 in hexadecimal: a secret of 256 random bits needs no slow hash. ClickHouse takes it as `sha256_hash`."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def indexer_token_hash(secrets_dir: Path) -> str:
@@ -56,7 +56,7 @@ def indexer_token_hash(secrets_dir: Path) -> str:
     if held.exists() and not os.access(token.parent, os.R_OK | os.W_OK | os.X_OK):
         return read_secret(held)
     try:
-        found = token_hash(made_once(token))
+        found = secret_hash(made_once(token))
         if not held.exists() or read_secret(held) != found:
             write_private(held, found.encode())
     except OSError as fault:

@@ -45,7 +45,7 @@ from gate.metrics import ACT, Counted, Metrics
 from gate.office import Office
 from gate.office_routes import OfficeRoutes
 from gate.rounds import Rounds
-from gate.secrets import indexer_token_hash, token_hash
+from gate.secrets import indexer_token_hash, secret_hash
 from gate.session_routes import SessionRoutes
 from gate.setup import set_up
 from gate.wire import Answer, answered, read, refused, whole_body
@@ -86,7 +86,7 @@ class Service:
     def component_keys(self, request: Request, body: bytes) -> Response:
         """Data keys for the indexer, of open requisitions only."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(token_hash(token), self._indexer):
+        if not hmac.compare_digest(secret_hash(token), self._indexer):
             self.gate.journal.append("refusal", "data_keys", Because(), {"why": "not the indexer's token"})
             raise SignedOut("this is for the indexer, with its own token")
         keys = data_keys(self.gate, read(body, KeyRequest))

@@ -16,7 +16,7 @@ def free_port(count: int = 1) -> int:
     Below the range that the system takes outgoing connections' own ports from: one of those would take a free port away
     between this question and its use.
     """
-    below = min(_first_ephemeral(), 65536 - count)
+    below = _first_ephemeral()
     while True:
         first = random.randrange(10_000, below - count)  # noqa: S311
         if not any(taken(first + n) for n in range(count)):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import secrets
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from connectors.site import Site
 from connectors.whole_file import write_whole
+from gate.secrets import secret_hash
 from infra.store_sql_guard import USERS
 
 HASHES = Path("store") / "users.json"
@@ -43,11 +43,6 @@ def read_hashes(site: Site) -> dict[str, str]:
     """The hashes by user. Raises FileNotFoundError when set-up has not been done."""
     held: dict[str, str] = json.loads((site.secrets_dir / HASHES).read_text(encoding="ascii"))
     return held
-
-
-def secret_hash(secret: str) -> str:
-    """SHA-256 in hexadecimal: a secret of 256 random bits needs no slow hash. ClickHouse takes it as `sha256_hash`."""
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def secret_fits(hashes: Mapping[str, str], user: str, secret: str) -> bool:

@@ -27,6 +27,7 @@ from prometheus_client import start_http_server
 from connectors.clickhouse_migrations import allowed_statements, apply_migrations
 from connectors.errors import ConnectorError, SiteError
 from connectors.site import METRICS, Site, load_site
+from gate.secrets import indexer_token_hash
 from infra.store_clock import Ageing, StoreClock
 from infra.store_engine import EngineError, EngineLocked, StoreEngine
 from infra.store_protocol import StoreApp, StoreMetrics
@@ -140,8 +141,6 @@ def main(arguments: list[str] | None = None) -> int:
         print(fault, file=sys.stderr)
         return 2
     if chosen.init:
-        from gate.secrets import indexer_token_hash
-
         for user, path in make_secrets(site).items():
             print(f"{user}: {path}")
         # Made here, where both folders are seen: the gate's container sees its own alone.

@@ -147,10 +147,10 @@ def render_traffic(
         write_town(out, town, traffic)
         town_file = parts / "town.pickle"
         write_whole(town_file, pickle.dumps((town, traffic), protocol=5))
-        jobs = [Job(out, town_file, c.name, rates[c.name], seconds, keys[c.name]) for c in chosen]
+        # The longest first: none is left for the end.
+        by_cost = sorted(chosen, key=lambda c: _cost(c) * rates[c.name], reverse=True)
+        jobs = [Job(out, town_file, c.name, rates[c.name], seconds, keys[c.name]) for c in by_cost]
         todo = [job for job in jobs if not is_done(out, job)]
-        by_name = {c.name: c for c in chosen}
-        todo.sort(key=lambda job: -_cost(by_name[job.camera]) * job.fps)  # the longest first: none is left for the end
         total = sum(round(job.seconds * job.fps) for job in jobs)
         done = {job.camera: round(job.seconds * job.fps) for job in jobs if job not in todo}
         _run(todo, workers, total, done, progress)

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from infra.rehearsal.score.found import AS_DETECTED
 from infra.training.matching import match
 from infra.training.pictures import Labelled
 from reid.classes import MODEL_CLASSES, VEHICLE_CLASSES
 
-COUNTED_HEIGHT_PX = 24.0
-COUNTED_HIDDEN = 0.5
 VEHICLES = np.array([MODEL_CLASSES.index(name) for name in VEHICLE_CLASSES])
 Raw = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
@@ -62,12 +61,12 @@ def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float) 
     truth_n = found = detections = false_alarms = right = 0
     by_class = {name: [0, 0] for name in VEHICLE_CLASSES}
     for scene, (boxes, scores, numbers) in zip(scenes, answers, strict=True):
-        least = COUNTED_HEIGHT_PX * scene.picture.shape[0] / 720
+        least = AS_DETECTED.height_px * scene.picture.shape[0] / 720
         keep = (scores >= threshold) & np.isin(numbers, VEHICLES)
         boxes, numbers = boxes[keep], numbers[keep]
         is_vehicle = np.isin(scene.classes, VEHICLES)
         tall = scene.boxes[:, 3] - scene.boxes[:, 1] > least
-        counts = is_vehicle & tall & (scene.hidden < COUNTED_HIDDEN)
+        counts = is_vehicle & tall & (scene.hidden < 1 - AS_DETECTED.share)
         outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
         # A vehicle below the size that counts needs no box in the truth to be excused.
         small = boxes[:, 3] - boxes[:, 1] <= least

@@ -16,9 +16,8 @@ import yaml
 
 from connectors.site import METRICS, MOST_INDEX_PROCESSES, load_site
 from flows.metrics import CounterName, GaugeName
-from gate.secrets import indexer_token_hash
+from gate.secrets import indexer_token_hash, secret_hash
 from infra.store_protocol import StoreMetrics
-from infra.store_secrets import secret_hash
 from infra.store_server import METRICS_OFFSET
 from infra.store_server import main as store_server
 

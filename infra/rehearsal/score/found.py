@@ -25,9 +25,9 @@ class Judged:
     """Which frames of a vehicle count; in the others finding it is neither right nor wrong."""
 
     height_px: float
-    """Its visible box is higher than this."""
+    """Least height of its visible box."""
     share: float
-    """More than this share of it shows."""
+    """Least share of it that shows."""
 
 
 AS_DETECTED = Judged(24.0, 0.5)
