@@ -34,9 +34,10 @@ def span(start: float, end: float) -> Interval:
     return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
 
 
-@pytest.fixture
-def package(town: Town, tmp_path: Path) -> tuple[Town, Path]:
-    """An unpacked package with clips, a passage and a trace."""
+@pytest.fixture(scope="module")
+def made_package(made_town: Town, tmp_path_factory: pytest.TempPathFactory) -> tuple[Town, Path]:
+    folder = tmp_path_factory.mktemp("package")
+    town = made_town.copy(folder / "var")
     requisition = town.opened()
     town.index(requisition)
     tech = town.client("tech")
@@ -45,18 +46,25 @@ def package(town: Town, tmp_path: Path) -> tuple[Town, Path]:
     tech.decide(grant.id, found[0].id, Decision(passage_id=found[1].id, verdict="rejected"))
     out = tech.export(
         grant.id,
-        tmp_path / "out.zip",
+        folder / "out.zip",
         purpose="remise à l'enquêteur",
         recipient=RECIPIENT,
         clips=[("mairie", span(12.5, 20)), ("gare", span(20, 25))],
         passages=[found[0].id],
         trace_of=found[0].id,
     )
-    folder = tmp_path / "unpacked"
+    unpacked = folder / "unpacked"
     with zipfile.ZipFile(out) as archive:
         assert archive.testzip() is None
-        archive.extractall(folder)
-    return town, next(folder.iterdir())
+        archive.extractall(unpacked)
+    return town, next(unpacked.iterdir())
+
+
+@pytest.fixture
+def package(made_package: tuple[Town, Path], tmp_path: Path) -> tuple[Town, Path]:
+    """An unpacked package with clips, a passage and a trace, to alter."""
+    town, folder = made_package
+    return town, shutil.copytree(folder, tmp_path / folder.name)
 
 
 def text_of(pdf: Path) -> str:

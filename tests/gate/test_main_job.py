@@ -2,6 +2,7 @@
 """The main job through service and client, from signing in to pictures, and what is refused on the way."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -36,12 +37,20 @@ def span(start: float, end: float) -> Interval:
     return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
 
 
-@pytest.fixture
-def case(town: Town) -> tuple[Town, str, GateClient, str]:
-    """An open and indexed requisition, the technician's client and an all-embracing grant."""
+@pytest.fixture(scope="module")
+def made_case(made_town: Town, tmp_path_factory: pytest.TempPathFactory) -> tuple[Town, str]:
+    town = made_town.copy(tmp_path_factory.mktemp("case") / "var")
     requisition = town.opened()
     town.index(requisition)
     town.index("live")
+    return town, requisition
+
+
+@pytest.fixture
+def case(made_case: tuple[Town, str], tmp_path: Path) -> tuple[Town, str, GateClient, str]:
+    """An open and indexed requisition, the technician's client and an all-embracing grant."""
+    made, requisition = made_case
+    town = made.copy(tmp_path / "case")
     tech = town.client("tech")
     return town, requisition, tech, tech.grant(requisition, ACTS).id
 

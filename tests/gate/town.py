@@ -8,6 +8,7 @@ leaves the gate shows what it was made of.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -150,6 +151,17 @@ class Town:
         self.secrets: dict[str, str] = {}
         self.people: dict[str, str] = {}
         self.recovery: dict[str, tuple[str, ...]] = {}
+        self.indexed: list[Passage] = []
+        self.coverage: list[Coverage] = []
+
+    def copy(self, folder: Path) -> Town:
+        """The same town in another folder, so that a test need not make what many begin with."""
+        shutil.copytree(self.folder, folder)
+        twin = Town(folder, cameras=self.names, now=self.clock.at)
+        twin.store.insert_passages(self.indexed)
+        twin.store.insert_coverage(self.coverage)
+        twin.secrets, twin.people, twin.recovery = dict(self.secrets), dict(self.people), dict(self.recovery)
+        return twin
 
     def new_gate(self) -> Gate:
         """The gate as after a restart."""
@@ -223,21 +235,21 @@ class Town:
                         detector="test",
                     )
                 )
-            self.store.insert_coverage(
-                [
-                    Coverage(
-                        scope=scope,
-                        camera=camera,
-                        started_at=start,
-                        ended_at=start + timedelta(seconds=seconds),
-                        status="indexed",
-                        frames=seconds * 4,
-                        frames_decoded=seconds * 4,
-                    )
-                ]
+            self.coverage.append(
+                Coverage(
+                    scope=scope,
+                    camera=camera,
+                    started_at=start,
+                    ended_at=start + timedelta(seconds=seconds),
+                    status="indexed",
+                    frames=seconds * 4,
+                    frames_decoded=seconds * 4,
+                )
             )
         writer.close()
+        self.indexed += made
         self.store.insert_passages(made)
+        self.store.insert_coverage(self.coverage)
         return made
 
     # People
