@@ -39,6 +39,9 @@ class DetectionScore:
     false: int = 0
     by: dict[str, Counter[str]] = field(default_factory=dict)
     """`height 32-64`, `visible 0.5-0.75`, `class car`, `body hatch_small` → truth, hit."""
+    false_by: Counter[str] = field(default_factory=Counter)
+    """False alarms by what is there: `nothing`, a vehicle that the box fits badly (`loose`), or one that is found
+    already (`double`)."""
     large: int = 0
     large_hit: int = 0
     """Cars, vans, buses, trucks over 64 px high and less than a quarter hidden; found as any vehicle."""
@@ -79,7 +82,7 @@ def score(town: Path, detector: Detector, *, every_s: float, tell: Tell) -> Dete
         column: dict[str, NDArray[Any]] = {n: boxes.column(n).to_numpy() for n in boxes.column_names}
         for frame, picture in sampled(town / camera["file"], float(camera["fps"]), every_s):
             part = slice(*np.searchsorted(column["frame"], [frame, frame + 1]))
-            _one(out, detector, picture, {k: v[part] for k, v in column.items()}, kinds, bodies)
+            score_frame(out, detector, picture, {k: v[part] for k, v in column.items()}, kinds, bodies)
         tell(number + 1, len(cameras))
     return out
 
@@ -112,7 +115,7 @@ def sampled(video: Path, fps: float, every_s: float) -> Iterator[tuple[int, NDAr
                 yield number, pictures[-1].to_ndarray(format="bgr24")
 
 
-def _one(
+def score_frame(
     out: DetectionScore,
     detector: Detector,
     picture: NDArray[np.uint8],
@@ -120,6 +123,7 @@ def _one(
     kinds: list[str],
     bodies: list[str],
 ) -> None:
+    """Add one picture and its rows of the truth to the counts; `kinds` and `bodies` by the vehicle's row."""
     xyxy = np.stack([rows[k] for k in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float32).reshape(-1, 4)
     height = xyxy[:, 3] - xyxy[:, 1]
     share = rows["visible_share"]
@@ -132,6 +136,7 @@ def _one(
     out.hit += int(matched.truth_hit.sum())
     out.detections += len(found)
     out.false += int(matched.false_alarm.sum())
+    out.false_by.update(_what_is_there(xyxy[of], found.boxes[matched.false_alarm]))
     for row, hit in zip(np.flatnonzero(counted), matched.truth_hit, strict=True):
         vehicle = int(rows["vehicle"][row])
         for key in _keys(float(height[row]), float(share[row]), kinds[vehicle], bodies[vehicle]):
@@ -151,6 +156,14 @@ def _one(
         if hit and kinds[vehicle] == "car":
             out.large_cars += 1
             out.large_cars_as_car += int(found.classes[best] == "car")
+
+
+def _what_is_there(vehicles: NDArray[np.float32], boxes: NDArray[np.float32]) -> list[str]:
+    """What each false alarm lies on (see `DetectionScore.false_by`)."""
+    if not len(vehicles):
+        return ["nothing"] * len(boxes)
+    best = iou_matrix(vehicles, boxes).max(axis=0)
+    return ["double" if iou >= 0.5 else "loose" if iou >= 0.1 else "nothing" for iou in best]
 
 
 def _keys(height: float, share: float, kind: str, body: str) -> Iterator[str]:
