@@ -174,6 +174,12 @@ def test_the_keeper_sees_every_folder_that_the_proof_looks_through() -> None:
     assert wanted <= {v.split(":")[-1] for v in _volumes("keeper")}
 
 
+def test_jobs_can_write_the_logs_of_what_they_start() -> None:
+    container = next(c for c in pod()["containers"] if c["name"] == "jobs")
+    assert "/data/logs" in {v["mountPath"] for v in container["volumeMounts"] if not v.get("readOnly")}
+    assert "data/logs:/data/logs" in _volumes("jobs")
+
+
 def test_the_image_has_the_libraries_that_opencv_loads() -> None:
     text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     checked = re.search(r"^ *(.+?) +# opencv$", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
