@@ -45,6 +45,7 @@ def test_frames_are_those_of_the_file(tmp_path: Path, name: str, codec: str, opt
     assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "codec", "options"), KINDS)
 def test_an_mp4_holds_the_same_pictures_and_the_same_hashes(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]

@@ -174,6 +174,7 @@ def export(town: Town, folder: Path, **asked: Any) -> Path:
 CLIPS = [("mairie", span(12, 16)), ("gare", span(12, 16))]
 
 
+@pytest.mark.slow
 def test_only_h265_gets_a_copy_unless_asked(town_of_video: Town, tmp_path: Path) -> None:
     town_of_video.opened()
     folder = export(town_of_video, tmp_path, clips=CLIPS)
@@ -232,6 +233,7 @@ def test_a_package_with_masked_copies(town_of_video: Town, tmp_path: Path) -> No
         assert good, words
 
 
+@pytest.mark.slow
 def test_one_command_does_the_same(town_of_video: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     town_of_video.opened()
     tech = town_of_video.client("tech")
@@ -246,6 +248,7 @@ def test_one_command_does_the_same(town_of_video: Town, tmp_path: Path, monkeypa
     assert isinstance(refused.exception, Invalid) and not (tmp_path / "y.zip").exists()
 
 
+@pytest.mark.slow
 def test_masking_needs_a_vehicle_and_its_path(town_of_video: Town, tmp_path: Path) -> None:
     requisition = town_of_video.opened()
     with pytest.raises(Invalid, match="masking"):

@@ -104,6 +104,7 @@ def test_the_site_of_the_examples_is_a_site(tmp_path: Path) -> None:
     assert (site.gate.port, site.dashboard.port) == (18600, 18501)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(commands()))
 def test_every_command_is_a_program_of_ours(name: str) -> None:
     command = commands()[name]

@@ -138,6 +138,7 @@ def test_waiting_while_others_pass_before_it_stays_one_passage() -> None:
     assert sorted(p.colour for p in found) == ["blue", "blue", "blue", "red"]
 
 
+@pytest.mark.slow
 def test_one_that_leaves_and_another_that_comes_by_the_same_edge_are_two() -> None:
     """Nothing moves meanwhile: where the first one was lost nothing stands, it drove out of the picture."""
 
@@ -150,6 +151,7 @@ def test_one_that_leaves_and_another_that_comes_by_the_same_edge_are_two() -> No
     assert found[0].ended_at < at(6) < at(8.5) < found[1].started_at
 
 
+@pytest.mark.slow
 def test_one_that_was_hidden_while_it_stood_stays_one_passage() -> None:
     """A truck drives past before it and hides it bit by bit; what is found before and after is half of it."""
     red = waits(70, 60, 120, 0, 9)
@@ -228,6 +230,7 @@ def two_vehicles() -> list[GopFindings | Ended]:
     return [*gops(8, [("red", drives(60, 80, begins=1)), ("blue", waits(110, 60, 100, 0, 2))]), end(8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", range(1, 9))
 def test_state_that_was_kept_goes_on_as_if_nothing_had_been(cut: int, two_vehicles: list[GopFindings | Ended]) -> None:
     records = two_vehicles
@@ -280,6 +283,7 @@ class Blind(PaintDetector):
         return super().detect([np.zeros_like(f) for f in frames])
 
 
+@pytest.mark.slow
 def test_vehicles_that_no_detector_names_make_the_time_doubtful() -> None:
     vehicles = [("red", drives(60, 150, begins=b, width=90, height=54)) for b in (1, 4)]
     seen = follow([*gops(8, vehicles, 20), end(8)])
