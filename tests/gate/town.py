@@ -192,6 +192,7 @@ class Town:
         """What indexing would have left for one scope: a passage every few seconds, its view sealed in the archive."""
         writer = ArchiveWriter(self.site.archive_dir)
         made: list[Passage] = []
+        looked: list[Coverage] = []
         for number, camera in enumerate(cameras or self.names):
             for n in range(0, seconds, every):
                 at = start + timedelta(seconds=n)
@@ -235,7 +236,7 @@ class Town:
                         detector="test",
                     )
                 )
-            self.coverage.append(
+            looked.append(
                 Coverage(
                     scope=scope,
                     camera=camera,
@@ -248,8 +249,9 @@ class Town:
             )
         writer.close()
         self.indexed += made
+        self.coverage += looked
         self.store.insert_passages(made)
-        self.store.insert_coverage(self.coverage)
+        self.store.insert_coverage(looked)
         return made
 
     # People

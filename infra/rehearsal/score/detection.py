@@ -36,7 +36,6 @@ class DetectionScore:
     truth: int = 0
     hit: int = 0
     detections: int = 0
-    false: int = 0
     by: dict[str, Counter[str]] = field(default_factory=dict)
     """`height 32-64`, `visible 0.5-0.75`, `class car`, `body hatch_small` → truth, hit."""
     false_by: Counter[str] = field(default_factory=Counter)
@@ -47,6 +46,11 @@ class DetectionScore:
     """Cars, vans, buses, trucks over 64 px high and less than a quarter hidden; found as any vehicle."""
     large_cars: int = 0
     large_cars_as_car: int = 0
+
+    @property
+    def false(self) -> int:
+        """Detections that are no vehicle and lie in no ignore region."""
+        return self.false_by.total()
 
     @property
     def recall(self) -> float:
@@ -135,7 +139,6 @@ def score_frame(
     out.truth += int(counted.sum())
     out.hit += int(matched.truth_hit.sum())
     out.detections += len(found)
-    out.false += int(matched.false_alarm.sum())
     out.false_by.update(_what_is_there(xyxy[of], found.boxes[matched.false_alarm]))
     for row, hit in zip(np.flatnonzero(counted), matched.truth_hit, strict=True):
         vehicle = int(rows["vehicle"][row])
