@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import bilan, investigation, journal, operations, requisitions
+from dashboards import bilan, investigation, journal, operations, player, requisitions
 from dashboards.pictures import STYLE
-from dashboards.session import client, require_person, show_fault, sign_in, t, warning_text
+from dashboards.session import client, keep, require_person, show_fault, sign_in, t, warning_text
 from dashboards.times import use_zone_of
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, Whoami
@@ -19,6 +19,7 @@ def main() -> None:
     st.html(STYLE)
     with st.sidebar:
         st.selectbox("Langue · Language", ["Français", "English"], key="language")
+    keep(*player.FIELDS)
     gate = client()
     person = require_person(gate)
     use_zone_of(person)

@@ -14,6 +14,8 @@ from dashboards.times import between, hours, inside, local, parse_local
 from gate.client import GateClient
 from gate.messages import CameraInfo, GrantInfo, Interval
 
+FIELDS = ("rewind_camera", "rewind_time", "rewind_length")
+"""Kept while another tab or page is looked at."""
 LENGTHS_S = (5, 10, 20, 30, 60, 120, 300)
 STEPS_S = (-60, -10, 10, 60)
 
@@ -29,15 +31,16 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     if st.session_state.get("rewind_of") != grant.requisition:
         # Another requisition has other hours: begin where they begin.
         st.session_state["rewind_of"] = grant.requisition
+        st.session_state.setdefault("rewind_length", 20)
         if camera_at is None:
             st.session_state["rewind_time"] = local(grant.intervals[0].start)
+    if st.session_state.get("rewind_camera") not in labels:
+        st.session_state["rewind_camera"] = next(iter(labels), None)
     left, middle, right = st.columns([3, 2, 2])
     camera = left.selectbox(t("camera"), list(labels), format_func=lambda n: labels[n], key="rewind_camera")
     allowed = hours(grant.intervals)
     written = middle.text_input(t("time"), key="rewind_time", help=f"{t('hours')} : {allowed}")
-    length = right.select_slider(
-        t("duration"), LENGTHS_S, value=20, format_func=lambda n: t("seconds", n=n), key="rewind_length"
-    )
+    length = right.select_slider(t("duration"), LENGTHS_S, format_func=lambda n: t("seconds", n=n), key="rewind_length")
     for column, step in zip(st.columns([1, 1, 1, 1, 4]), STEPS_S, strict=False):
         column.button(f"{step:+d} s", key=f"step{step}", on_click=_step, args=(step,), width="stretch")
     at = parse_local(written)

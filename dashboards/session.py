@@ -59,6 +59,13 @@ def forget(name: str) -> None:
     st.session_state.pop(f"held-{name}", None)
 
 
+def keep(*fields: str) -> None:
+    """Keep what these fields hold while they are not drawn: Streamlit forgets a field that is not on the page."""
+    for name in fields:
+        if name in st.session_state:
+            st.session_state[name] = st.session_state[name]
+
+
 def require_person(gate: GateClient) -> Whoami:
     """The signed-in person, or the way to sign in and nothing else."""
     try:

@@ -148,6 +148,19 @@ def test_a_time_nobody_can_read_is_told(town: Town, page: AppTest) -> None:
     assert any(e.value.startswith(TEXTS["time"][0]) for e in app.error)
 
 
+def test_the_place_and_time_stay_while_another_tab_is_looked_at(town: Town, page: AppTest) -> None:
+    town.index(town.opened())
+    app = page.run()
+    app = app.selectbox(key="rewind_camera").set_value("gare").run()
+    app = app.text_input(key="rewind_time").set_value("20/03/2026 15:00:20").run()
+    for tab in ("search", "rewind"):
+        app.session_state["tab"] = tab
+        app = app.run()
+    assert not app.exception and not app.error, _said(app)
+    assert app.text_input(key="rewind_time").value == "20/03/2026 15:00:20"
+    assert app.selectbox(key="rewind_camera").value == "gare"
+
+
 def _button(app: AppTest, key: str, **values: object):  # type: ignore[no-untyped-def]
     label = text(key, "fr", **values)
     return next(b for b in app.button if b.label == label)
