@@ -85,14 +85,14 @@ def body_colours(frame: NDArray[np.uint8], box: Box, gains: NDArray[np.float32])
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What speaks for the paint of one vehicle: pixels of its box, row by row, and what lies beside it."""
+    """What speaks for the paint of one vehicle: the pixels of its box at `BODY`, and what lies beside it."""
 
     light: NDArray[np.float32]
-    """(`SIDE` ** 2,) CIELAB lightness."""
+    """(n,) CIELAB lightness."""
     chroma: NDArray[np.float32]
-    """(`SIDE` ** 2,), less what the sky gives."""
+    """(n,), less what the sky gives."""
     hue: NDArray[np.float32]
-    """(`SIDE` ** 2,) degrees."""
+    """(n,) degrees, 0 to 360."""
     street: float | None
     """Lightness of the street beside it; None where the picture ends there."""
 
@@ -113,7 +113,7 @@ def measure(frame: NDArray[np.uint8], box: Box, gains: NDArray[np.float32]) -> B
     crop = _cut(frame, box[0], box[1], box[2], box[3])
     if min(crop.shape[:2]) < LEAST_SIDE_PX:
         return None
-    lab = to_lab(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA), gains)
+    lab = to_lab(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA).reshape(-1, 3)[BODY], gains)
     hue = np.degrees(np.arctan2(lab[:, 2], lab[:, 1])) % 360
     bluish = np.exp(-(((hue - 255) / 45) ** 2))
     chroma = np.maximum(np.hypot(lab[:, 1], lab[:, 2]) - _SKY * bluish, 0)
@@ -121,7 +121,7 @@ def measure(frame: NDArray[np.uint8], box: Box, gains: NDArray[np.float32]) -> B
 
 
 def to_lab(bgr: NDArray[np.uint8], gains: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pixels (n, 3) in CIELAB of a picture (h, w, 3) BGR under the gains of its light."""
+    """Pixels (n, 3) in CIELAB of pixels (…, 3) BGR under the gains of their light."""
     pixels = np.clip(bgr.reshape(1, -1, 3).astype(np.float32) * (gains / np.float32(255.0)), 0, 1)
     return np.asarray(cv2.cvtColor(pixels.astype(np.float32), cv2.COLOR_BGR2LAB)[0], dtype=np.float32)
 
@@ -164,10 +164,7 @@ def name_hues(
     light: NDArray[np.float32], chroma: NDArray[np.float32], hue: NDArray[np.float32], weight: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Share coloured pixels among the chromatic terms: (11,) summing to 1, nothing for white, grey and black."""
-    near = np.stack(
-        [np.exp(-((((hue - mid + 180) % 360 - 180) / half) ** 2)) for _, mid, half in _HUES], axis=1
-    ) + np.float32(1e-6)
-    near *= (weight / np.maximum(near.sum(axis=1), 1e-9))[:, None]
+    near = _NEAR[(hue * _HUE_STEPS).astype(np.int64)] * weight[:, None]
     out = np.zeros(len(COLOURS))
     for column, (name, _, _) in enumerate(_HUES):
         out[_INDEX[name]] = near[:, column].sum()
@@ -206,5 +203,18 @@ def _place() -> NDArray[np.float32]:
     return np.asarray(weight.reshape(-1), dtype=np.float32)
 
 
-PLACE: Final = _place()
+def _near() -> NDArray[np.float32]:
+    """How a hue is shared among `_HUES`, a row for each of its steps: a table, as every pixel of every look asks."""
+    hue = np.arange(360 * _HUE_STEPS + 1) / _HUE_STEPS
+    near = np.stack([np.exp(-((((hue - mid + 180) % 360 - 180) / half) ** 2)) for _, mid, half in _HUES], axis=1) + 1e-6
+    return np.asarray(near / near.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+_HUE_STEPS: Final = 4
+"""A degree."""
+_NEAR: Final = _near()
+BODY: Final = np.flatnonzero(_place() > 0.05)
+"""Pixels of the crop that weigh anything: the others are street and glass, and would only take time."""
+PLACE: Final = _place()[BODY]
+"""Weight of each of them."""
 _ORDINARY_STREET: Final = 45.0

@@ -275,12 +275,16 @@ CARS: dict[str, CarShape] = {
 
 _OTHERS: dict[str, Callable[[], Mesh]] = {
     "minibus": lambda: build_minibus(6.2, 2.6),
-    "truck_rigid": lambda: build_truck(8.2, 3.5, False),
-    "truck_tipper": lambda: build_truck(7.4, 3.0, True),
+    "truck_rigid": lambda: build_truck(8.2, 3.5, "box"),
+    "truck_tipper": lambda: build_truck(7.4, 3.0, "tipper"),
+    "truck_flatbed": lambda: build_truck(6.6, 2.7, "flat"),
     "bus_city": lambda: build_bus(11.9, 3.05, False),
+    "bus_midi": lambda: build_bus(8.7, 2.95, False),
     "coach": lambda: build_bus(12.4, 3.55, True),
-    "scooter": lambda: build_motorbike(True),
-    "motorbike": lambda: build_motorbike(False),
+    "scooter": lambda: build_motorbike("scooter"),
+    "maxi_scooter": lambda: build_motorbike("maxi_scooter"),
+    "motorbike": lambda: build_motorbike("motorbike"),
+    "cruiser": lambda: build_motorbike("cruiser"),
     "bicycle": build_bicycle,
 }
 
@@ -289,10 +293,14 @@ SIZES: dict[str, tuple[float, float, float]] = {
     "minibus": (6.2, 2.0, 2.6),
     "truck_rigid": (8.2, 2.5, 3.5),
     "truck_tipper": (7.4, 2.5, 3.0),
+    "truck_flatbed": (6.6, 2.5, 2.7),
     "bus_city": (11.9, 2.55, 3.05),
+    "bus_midi": (8.7, 2.55, 2.95),
     "coach": (12.4, 2.55, 3.55),
     "scooter": (1.9, 0.7, 1.75),
+    "maxi_scooter": (2.2, 0.8, 1.8),
     "motorbike": (2.15, 0.75, 1.75),
+    "cruiser": (2.4, 0.85, 1.65),
     "bicycle": (1.75, 0.6, 1.75),
     "pedestrian": (0.5, 0.55, 1.75),
 }

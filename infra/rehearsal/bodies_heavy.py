@@ -197,8 +197,8 @@ def build_bus(length: float, height: float, coach: bool) -> Mesh:
     return b.done()
 
 
-def build_truck(length: float, height: float, tipper: bool) -> Mesh:
-    """A two- or three-axle truck: cab over engine, chassis, box or tipper bed."""
+def build_truck(length: float, height: float, bed: str) -> Mesh:
+    """A two- or three-axle truck: cab over engine, chassis, and a `box`, a `tipper`'s bed or a `flat` one with a load."""
     b = Builder()
     half, x = length / 2, 1.22
     cab_rear = half - 1.9
@@ -222,7 +222,7 @@ def build_truck(length: float, height: float, tipper: bool) -> Mesh:
         a, c = sorted((sign * 0.5, sign * 1.1))
         b.box((a, -0.7, 0.45), (c, 0.9, 0.9), Material.CHROME if sign > 0 else Material.PLASTIC)
     body_front = cab_rear - 0.12
-    if tipper:
+    if bed == "tipper":
         y0, y1, z0, z1 = -half + 0.05, body_front, 1.05, min(height - 0.9, 1.95)
         b.box((-x, y0, z0), (x, y1, z1), Material.PAINT_2, "+z")
         for sign in (-1.0, 1.0):
@@ -246,6 +246,14 @@ def build_truck(length: float, height: float, tipper: bool) -> Mesh:
             (0, 0, 0),
         )
         b.box((-x, y1 - 0.06, z1), (x, y1, z1 + 0.5), Material.PAINT_2)
+    elif bed == "flat":
+        y0, y1 = -half + 0.05, body_front
+        b.box((-x, y0, 0.98), (x, y1, 1.12), Material.PLASTIC)
+        side_panel(b, x, y0, y1, 0.98, 1.5, Material.PAINT_2, 0.02)
+        end_panel(b, y0, -1, -x, x, 0.98, 1.5, Material.PAINT_2, 0.02)
+        b.box((-x, y1 - 0.08, 1.0), (x, y1, 2.5), Material.CHROME)
+        b.box((-x + 0.15, y0 + 0.9, 1.12), (x - 0.25, y0 + 2.6, 1.95), Material.CARGO)
+        b.box((-x + 0.3, y1 - 2.0, 1.12), (x - 0.15, y1 - 0.4, 2.25), Material.PLASTIC)
     else:
         y0, y1 = -half + 0.05, body_front
         b.box((-x - 0.04, y0, 1.0), (x + 0.04, y1, height), Material.WHITE)

@@ -134,14 +134,15 @@ def build_bicycle() -> Mesh:
     return b.done()
 
 
-def build_motorbike(scooter: bool) -> Mesh:
-    """A motorbike or a scooter with its rider."""
+def build_motorbike(shape: str) -> Mesh:
+    """A motorbike or a scooter with its rider: `scooter`, `maxi_scooter`, `motorbike` or `cruiser`."""
     b = Builder()
-    r = 0.24 if scooter else 0.31
-    half = 0.68 if scooter else 0.76
+    r = {"scooter": 0.24, "maxi_scooter": 0.27, "motorbike": 0.31, "cruiser": 0.32}[shape]
+    half = {"scooter": 0.68, "maxi_scooter": 0.78, "motorbike": 0.76, "cruiser": 0.86}[shape]
     _tyre(b, half, r, 0.055, False)
     _tyre(b, -half, r, 0.07, False)
-    if scooter:
+    lean = 0.18
+    if shape == "scooter":
         b.ellipsoid((0, -0.45, 0.55), (0.19, 0.45, 0.22), Material.PAINT, 7, 12)
         b.ellipsoid((0, -0.38, 0.78), (0.16, 0.40, 0.075), Material.PLASTIC, 6, 10)
         b.ellipsoid((0, 0.48, 0.62), (0.22, 0.10, 0.36), Material.PAINT, 7, 12)
@@ -150,6 +151,29 @@ def build_motorbike(scooter: bool) -> Mesh:
         b.box((-0.16, -0.98, 0.78), (0.16, -0.66, 1.06), Material.PLASTIC)
         lamp_y, lamp_z, bar_z, seat = 0.58, 0.86, 1.02, (-0.25, 0.80)
         feet, hands = (0.14, 0.22, 0.40), (0.3, 0.36, 1.04)
+    elif shape == "maxi_scooter":
+        b.ellipsoid((0, -0.40, 0.58), (0.25, 0.56, 0.26), Material.PAINT, 7, 12)
+        b.ellipsoid((0, -0.36, 0.82), (0.19, 0.46, 0.09), Material.PLASTIC, 6, 10)
+        b.ellipsoid((0, 0.56, 0.70), (0.29, 0.20, 0.38), Material.PAINT, 7, 12)
+        b.box((-0.20, -0.2, 0.28), (0.20, 0.6, 0.42), Material.PAINT)
+        b.quad(
+            (-0.24, 0.60, 1.0), (0.24, 0.60, 1.0), (0.18, 0.42, 1.42), (-0.18, 0.42, 1.42), Material.GLASS, (0, 0, 0.9)
+        )
+        b.box((-0.24, -1.0, 0.86), (0.24, -0.62, 1.18), Material.PAINT)
+        lamp_y, lamp_z, bar_z, seat = 0.72, 0.84, 1.04, (-0.22, 0.84)
+        feet, hands = (0.20, 0.30, 0.44), (0.32, 0.38, 1.06)
+    elif shape == "cruiser":
+        b.ellipsoid((0, 0.12, 0.78), (0.16, 0.34, 0.13), Material.PAINT, 7, 12)
+        b.ellipsoid((0, 0.06, 0.46), (0.24, 0.28, 0.24), Material.CHROME, 6, 10)
+        b.ellipsoid((0, -0.36, 0.70), (0.18, 0.34, 0.08), Material.PLASTIC, 6, 10)
+        b.ellipsoid((0, -half, 0.56), (0.11, 0.36, 0.14), Material.PAINT, 6, 10)
+        b.ellipsoid((0, half, 0.58), (0.08, 0.30, 0.09), Material.PAINT, 5, 9)
+        for sign in (-1.0, 1.0):
+            a, c = sorted((sign * 0.16, sign * 0.38))
+            b.box((a, -0.98, 0.42), (c, -0.52, 0.74), Material.PLASTIC)
+            b.tube((sign * 0.16, 0.0, 0.30), (sign * 0.18, -0.95, 0.34), 0.05, Material.CHROME, 9)
+        lamp_y, lamp_z, bar_z, seat = 0.60, 0.90, 1.10, (-0.36, 0.70)
+        feet, hands, lean = (0.26, 0.42, 0.36), (0.38, 0.26, 1.08), 0.02
     else:
         b.ellipsoid((0, 0.08, 0.86), (0.15, 0.30, 0.14), Material.PAINT, 7, 12)
         b.ellipsoid((0, 0.02, 0.50), (0.19, 0.30, 0.22), Material.PLASTIC, 6, 10)
@@ -160,7 +184,7 @@ def build_motorbike(scooter: bool) -> Mesh:
         b.tube((0.13, -0.1, 0.36), (0.15, -0.85, 0.46), 0.055, Material.CHROME, 9)
         b.tube((0, -0.1, 0.42), (0, -half, r), 0.05, Material.CHROME, 6)
         lamp_y, lamp_z, bar_z, seat = 0.62, 0.92, 1.06, (-0.30, 0.87)
-        feet, hands = (0.17, -0.12, 0.38), (0.32, 0.36, 1.04)
+        feet, hands, lean = (0.17, -0.12, 0.38), (0.32, 0.36, 1.04), 0.38
     for sign in (-1.0, 1.0):
         b.tube((sign * 0.06, half, r), (sign * 0.09, 0.44, 0.92), 0.03, Material.CHROME, 6)
         b.tube((sign * 0.22, 0.44, bar_z), (sign * 0.30, 0.46, bar_z + 0.2), 0.01, Material.PLASTIC, 4)
@@ -175,5 +199,5 @@ def build_motorbike(scooter: bool) -> Mesh:
     b.quad(
         (-0.1, -0.97, 0.52), (0.1, -0.97, 0.52), (0.1, -0.95, 0.66), (-0.1, -0.95, 0.66), Material.PLATE, (0, 0, 0.6)
     )
-    _rider(b, seat[0], seat[1], hands, feet, 0.18 if scooter else 0.38, True)
+    _rider(b, seat[0], seat[1], hands, feet, lean, True)
     return b.done()

@@ -19,7 +19,7 @@ VALIDATION_PLANS = tuple(f"validation-{n}" for n in range(1, 4))
 @_train.command()
 def detector(
     minutes: Annotated[float, typer.Option(help="Time to learn, after the pictures are drawn.")] = 120.0,
-    scenes: Annotated[int, typer.Option(help="Scattered scenes to draw.")] = 600,
+    scenes: Annotated[int, typer.Option(help="Scattered scenes to draw, and as many of rare kinds.")] = 600,
     passes: Annotated[int, typer.Option(help="Passes over the training towns, each with other lights.")] = 2,
     device: Annotated[str, typer.Option(help="`cpu`, or `cuda:0` where there is one.")] = "cpu",
     weights: Annotated[Path | None, typer.Option(help="Start from this checkpoint instead of from nothing.")] = None,
@@ -38,8 +38,10 @@ def detector(
     from infra.training.train_detector import ROOT, average, train
     from infra.training.whole_frames import write_frames
 
-    towns, rare, scattered, validation = ROOT / "towns", ROOT / "rare", ROOT / "scatter", ROOT / "validation"
+    towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
+    scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
+    typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
     for number in range(passes):
         for plan in TRAINING_PLANS:
             write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
@@ -49,7 +51,7 @@ def detector(
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
     last = train(
-        {towns: 3.0, rare: 1.5, scattered: 1.0},
+        {towns: 2.5, rare: 2.0, scattered_rare: 2.0, scattered: 0.5},
         "detector",
         minutes=minutes,
         weights=weights,

@@ -29,6 +29,10 @@ WIDTH, HEIGHT = 1280, 720
 F32 = NDArray[np.float32]
 SHARES = {"car": 0.52, "van": 0.11, "truck": 0.07, "bus": 0.05, "motorcycle": 0.08, "bicycle": 0.06, "pedestrian": 0.11}
 """How often each kind is strewn: rarer ones more often than on a street, so that there is enough to learn from."""
+RARE_SHARES = {
+    "car": 0.25, "van": 0.10, "truck": 0.17, "bus": 0.10, "motorcycle": 0.25, "bicycle": 0.07, "pedestrian": 0.06,
+}  # fmt: skip
+"""Of scenes in which those lead that even so are seen too little."""
 STRETCH = {
     "car": (0.1, 0.05, 0.12), "van": (0.14, 0.05, 0.14), "truck": (0.2, 0.04, 0.14), "bus": (0.12, 0.04, 0.14),
     "motorcycle": (0.12, 0.1, 0.06), "bicycle": (0.05, 0.1, 0.06), "pedestrian": (0.2, 0.2, 0.12),
@@ -37,8 +41,8 @@ STRETCH = {
 LIGHTS = {"day": 0.4, "low_sun": 0.12, "overcast": 0.16, "dusk": 0.13, "night": 0.19}
 
 
-def scatter_scene(seed: int, bodies: tuple[str, ...]) -> Labelled:
-    """Draw one scene; equal seeds and bodies give equal scenes."""
+def scatter_scene(seed: int, bodies: tuple[str, ...], shares: dict[str, float] = SHARES) -> Labelled:
+    """Draw one scene; equal seeds, bodies and shares of kinds give equal scenes."""
     rng = np.random.default_rng(seed)
     weather = _weather(rng)
     light = light_of(weather)
@@ -47,7 +51,7 @@ def scatter_scene(seed: int, bodies: tuple[str, ...]) -> Labelled:
     canvas.ground_and_sky()
     canvas.houses()
     heading = math.radians(rng.uniform(-75, 75))
-    placed = _place(rng, view, heading, bodies)
+    placed = _place(rng, view, heading, bodies, shares)
     for vehicle, x, y, turn, _ in placed:
         canvas.shadow(vehicle, x, y, turn)
     for vehicle, x, y, turn, signals in placed:
@@ -95,14 +99,14 @@ def random_vehicle(rng: np.random.Generator, body: str, name: str) -> Vehicle:
 
 
 def _place(
-    rng: np.random.Generator, view: View, heading: float, bodies: tuple[str, ...]
+    rng: np.random.Generator, view: View, heading: float, bodies: tuple[str, ...], wanted: dict[str, float]
 ) -> list[tuple[Vehicle, float, float, float, int]]:
     """Strew vehicles along a few lanes of one direction (and one across), none inside another."""
     by_kind: dict[str, list[str]] = {}
     for body in bodies:
         by_kind.setdefault(BODY_SIZES[body].kind, []).append(body)
-    kinds = [k for k in SHARES if k in by_kind]
-    shares = np.array([SHARES[k] for k in kinds])
+    kinds = [k for k in wanted if k in by_kind]
+    shares = np.array([wanted[k] for k in kinds])
     along = np.array([math.sin(heading), math.cos(heading)])
     across = np.array([along[1], -along[0]])
     depth = float(rng.uniform(12, 45))

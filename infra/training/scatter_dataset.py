@@ -13,16 +13,20 @@ import cv2
 
 from infra.rehearsal.families import FAMILY_RULES
 from infra.training.pictures import to_input_scale, write_picture
-from infra.training.scatter import scatter_scene
+from infra.training.scatter import RARE_SHARES, SHARES, scatter_scene
 
 
-def write_scattered(folder: Path, first: int, scenes: int) -> int:
-    """Write scenes `first` to `first + scenes` of training bodies; returns how many were written."""
+def write_scattered(folder: Path, first: int, scenes: int, rare: bool = False) -> int:
+    """Write scenes `first` to `first + scenes` of training bodies; returns how many were written.
+
+    With `rare`, scenes led by trucks, buses and two-wheelers.
+    """
     bodies = (*FAMILY_RULES["training"].bodies, "pedestrian")
+    shares = RARE_SHARES if rare else SHARES
     written = 0
     for seed in range(first, first + scenes):
         if not (folder / f"s{seed:06d}.jpg").is_file():
-            write_picture(folder, f"s{seed:06d}", to_input_scale(scatter_scene(seed, bodies)))
+            write_picture(folder, f"s{seed:06d}", to_input_scale(scatter_scene(seed, bodies, shares)))
             written += 1
     return written
 
@@ -33,9 +37,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--scenes", type=int, default=600)
+    parser.add_argument("--rare", action="store_true", help="scenes led by trucks, buses and two-wheelers")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    print(write_scattered(arguments.out, arguments.first, arguments.scenes), "scenes written")
+    print(write_scattered(arguments.out, arguments.first, arguments.scenes, arguments.rare), "scenes written")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from connectors.gop import EndOfInterval
 from connectors.memory_broker import MemoryBroker
 from connectors.records import DeadRecord, encode, split
 from connectors.topic_sink import TopicSink
-from connectors.topic_source import Arrived, Erased, TopicSource, end_key
+from connectors.topic_source import LONG_IDLE_S, Arrived, Erased, TopicSource, end_key
 from tests.connectors.gops import end, gop
 
 TOPIC = "t"
@@ -64,6 +65,27 @@ def test_a_resumed_partition_begins_behind_what_it_gave() -> None:
     state = first.snapshot()
     assert state["next"] == 4
     assert [i.record.sequence for i in drained(part(broker, state))] == list(range(4, 10))
+
+
+def test_a_partition_long_idle_is_asked_less_often_until_something_comes() -> None:
+    broker, now, seconds = broker_with(), datetime(2026, 3, 1, tzinfo=UTC), [0.0]
+    source = part(broker, now=lambda: now, clock=lambda: seconds[0])
+
+    def waits_s() -> float | None:
+        source.next_batch()
+        awake = source.next_awake()
+        return None if awake is None else (awake - now).total_seconds()
+
+    first = waits_s()
+    assert first is not None and first <= 0.05
+    seconds[0] = LONG_IDLE_S + 1
+    later = waits_s()
+    assert later is not None and first < later <= 0.5
+    put(broker, encode(gop(sequence=0)))
+    seconds[0] += 1
+    assert waits_s() is None, "there may be more"
+    seconds[0] += 1
+    assert waits_s() == first
 
 
 def test_from_end_sees_only_what_comes_later() -> None:

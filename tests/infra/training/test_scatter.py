@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infra.rehearsal.families import FAMILY_RULES
-from infra.training.scatter import scatter_scene
+from infra.training.scatter import RARE_SHARES, SHARES, scatter_scene
 from infra.training.town_frames import PLANS, ExamPlanError, read_town
 from reid.classes import MODEL_CLASSES
 
@@ -41,8 +41,7 @@ def test_exam_plans_are_refused() -> None:
 
 
 def test_every_kind_is_drawn_somewhere() -> None:
-    from infra.training.scatter import SHARES
-
-    assert set(SHARES) == set(MODEL_CLASSES)
-    assert np.isclose(sum(SHARES.values()), 1.0)
+    for shares in (SHARES, RARE_SHARES):
+        assert set(shares) == set(MODEL_CLASSES)
+        assert np.isclose(sum(shares.values()), 1.0)
     assert Path(PLANS, "training-1.toml").is_file()
