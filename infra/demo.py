@@ -34,7 +34,6 @@ from infra.demo_people import (
     open_requisition,
     read_credentials,
 )
-from infra.demo_report import Findings, write_report
 from infra.demo_town import (
     GROUP,
     STREETS_FILE,
@@ -177,6 +176,8 @@ class Demo:
 
     def look(self, client: GateClient) -> None:
         """Rewind, search, follow, and compare with the truth."""
+        from infra.demo_report import Findings, write_report  # draws a map: its libraries would hold up the start
+
         requisition = json.loads((self.folder / "requisition.json").read_text(encoding="utf-8"))
         grant = client.grant(
             requisition["id"],

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import pyotp
-from fpdf import FPDF
 
 from connectors.bounds import Interval
 from connectors.site import Site
@@ -121,6 +120,8 @@ def open_requisition(
 
 def paper(reference: str, article: str, cameras: list[str], interval: Interval) -> bytes:
     """A requisition on paper that says what it is."""
+    from fpdf import FPDF  # half a second before anything is seen
+
     pdf = FPDF()
     pdf.add_page()
     pdf.set_font("Helvetica", size=12)

@@ -198,7 +198,7 @@ def build_bus(length: float, height: float, coach: bool) -> Mesh:
 
 
 def build_truck(length: float, height: float, bed: str) -> Mesh:
-    """A two- or three-axle truck: cab over engine, chassis, and a `box`, a `tipper`'s bed or a `flat` one with a load."""
+    """A two- or three-axle truck: cab over engine, chassis, and a `box`, a `tipper` bed or a loaded `flat` one."""
     b = Builder()
     half, x = length / 2, 1.22
     cab_rear = half - 1.9
