@@ -51,7 +51,7 @@ def detector(
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
     last = train(
-        {towns: 2.5, rare: 2.0, scattered_rare: 2.0, scattered: 0.5},
+        {towns: 3.0, rare: 1.0, scattered_rare: 0.5, scattered: 1.0},
         "detector",
         minutes=minutes,
         weights=weights,
