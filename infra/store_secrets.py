@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import hmac
 import json
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from connectors.site import Site
-from connectors.whole_file import write_whole
-from gate.secrets import secret_hash
+from gate.secrets import made_once, secret_hash, write_private
 from infra.store_sql_guard import USERS
 
 HASHES = Path("store") / "users.json"
@@ -28,14 +26,13 @@ def make_secrets(site: Site) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     hashes: dict[str, str] = {}
     for user in USERS:
-        path = secret_path(site, user)
-        if not path.exists():
-            write_private(path, secrets.token_urlsafe(32))
-        paths[user] = path
-        hashes[user] = secret_hash(path.read_text(encoding="ascii").strip())
+        paths[user] = secret_path(site, user)
+        hashes[user] = secret_hash(made_once(paths[user]))
     held = site.secrets_dir / HASHES
     if not held.exists() or json.loads(held.read_text(encoding="ascii")) != hashes:
-        write_private(held, json.dumps(hashes, indent=1))
+        write_private(held, json.dumps(hashes, indent=1).encode("ascii"))
+    for file in (*paths.values(), held):
+        file.parent.chmod(0o700)
     return paths
 
 
@@ -48,10 +45,3 @@ def read_hashes(site: Site) -> dict[str, str]:
 def secret_fits(hashes: Mapping[str, str], user: str, secret: str) -> bool:
     """Whether the secret is this user's; takes as long for an unknown user."""
     return hmac.compare_digest(hashes.get(user, "0" * 64), secret_hash(secret))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.parent.chmod(0o700)
-    write_whole(path, text.encode("ascii"), mode=0o600, durable=True)
