@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from connectors.errors import SiteError
 Name = Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,46}[a-z0-9])?$")]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
+METRES_PER_DEGREE = 111_320.0
+"""Of latitude; of longitude at the equator."""
 
 METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate": 10}
 """Offsets from a site's `metrics_port`; the live index's n-th process is on 2 + n."""
@@ -237,6 +240,17 @@ class Site(_Frozen):
             raise ValueError(_CONTINUOUS)
         return self
 
+    @model_validator(mode="after")
+    def _positions_of_one_kind(self) -> Site:
+        metres = [c.name for c in self.cameras if c.position_m is not None and c.position_wgs84 is None]
+        degrees = [c.name for c in self.cameras if c.position_wgs84 is not None and c.position_m is None]
+        if metres and degrees:
+            raise ValueError(
+                f"{', '.join(metres)} have position_m alone and {', '.join(degrees)} position_wgs84 alone: distances "
+                "between them are not known; give all cameras the same kind of position"
+            )
+        return self
+
     def camera(self, name: str) -> CameraSite:
         """The camera of that name; KeyError with the known names otherwise."""
         for camera in self.cameras:
@@ -246,8 +260,15 @@ class Site(_Frozen):
 
     @property
     def positions_m(self) -> dict[str, tuple[float, float]]:
-        """Camera → east and north in metres, of those whose place is known."""
-        return {c.name: c.position_m for c in self.cameras if c.position_m is not None}
+        """Camera → east and north in metres, of those whose place is known, in metres or in degrees."""
+        by_degrees = {c.name: c.position_wgs84 for c in self.cameras if c.position_wgs84 is not None}
+        by_metres = {c.name: c.position_m for c in self.cameras if c.position_m is not None}
+        if by_degrees.keys() <= by_metres.keys():
+            return by_metres
+        # A town is small: a plane that touches the globe in its middle is wrong by centimetres.
+        north, east = (sum(p[axis] for p in by_degrees.values()) / len(by_degrees) for axis in (0, 1))
+        per_degree = METRES_PER_DEGREE * math.cos(math.radians(north))
+        return {n: ((p[1] - east) * per_degree, (p[0] - north) * METRES_PER_DEGREE) for n, p in by_degrees.items()}
 
     @property
     def headings_deg(self) -> dict[str, float]:
@@ -296,7 +317,15 @@ def load_site(path: Path) -> Site:
         for c in site.cameras
     )
     plan = None if site.plan is None else root / site.plan
-    return site.model_copy(update={"data": root / data, "cameras": cameras, "plan": plan})
+    detector = root / site.index.detector  # a path beside the file, or else a name
+    index = (
+        site.index.model_copy(update={"detector": str(detector)})
+        if site.index.detector and detector.exists()
+        else site.index
+    )
+    witnesses = tuple(w if w.startswith("mailto:") else str(root / w) for w in site.gate.witnesses)
+    gate = site.gate.model_copy(update={"witnesses": witnesses})
+    return site.model_copy(update={"data": root / data, "cameras": cameras, "plan": plan, "index": index, "gate": gate})
 
 
 def _faults_between(raw: dict[str, Any]) -> list[str]:

@@ -11,15 +11,13 @@ from html import escape
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connectors.site import CameraSite, Site
+from connectors.site import METRES_PER_DEGREE, CameraSite, Site
 from gate.exhibit_words import CLASSES, COLOURS
 from gate.messages import Trace
 from gate.streets import streets
 
 WIDTH = 1000.0
 MARGIN = 60.0
-METRES_PER_DEGREE = 111_320.0
-"""A degree of latitude."""
 
 
 def trace_csv(trace: Trace, site: Site) -> bytes:

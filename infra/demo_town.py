@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connectors.site import DashboardSite, GateSite, KafkaSite, StoreSite
+from connectors.site import METRES_PER_DEGREE, DashboardSite, GateSite, KafkaSite, StoreSite
 from infra.kafka_jars import cache_dir
 from infra.ports import free_port, taken
 from infra.rehearsal.plan import PlanFile, load_plan
@@ -17,7 +17,6 @@ from infra.rehearsal.render import Progress, render_town
 PLAN = Path(__file__).resolve().parent / "rehearsal" / "plans" / "coutances-13.toml"
 GROUP = "boulevard"
 STREETS_FILE = "streets.geojson"
-METRES_PER_DEGREE = 111_320.0
 GROUP_SIZE = 2
 """So many cameras are later switched to continuous indexing."""
 LOOKS_PER_S = 8

@@ -42,6 +42,37 @@ def test_a_sound_file_and_where_its_paths_point(tmp_path: Path, monkeypatch: pyt
     assert load_site(file).retention_days == 30
 
 
+def test_detectors_and_witnesses_are_found_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    parts = '[index]\ndetector = "own"\n[gate]\nwitnesses = ["seen", "/far", "mailto:a@example.org"]\n'
+    site = load_site(written(tmp_path, 'name = "x"\n' + parts + CAMERA))
+    assert site.index.detector == str(tmp_path / "own")
+    assert site.gate.witnesses == (str(tmp_path / "seen"), "/far", "mailto:a@example.org")
+    named = load_site(written(tmp_path, 'name = "x"\n[index]\ndetector = "yolo11n.pt"\n' + CAMERA))
+    assert named.index.detector == "yolo11n.pt"
+
+
+def test_positions_in_degrees_give_metres(tmp_path: Path) -> None:
+    def camera(name: str, position: str) -> str:
+        return CAMERA.replace('"place"', f'"{name}"') + position + "\n"
+
+    pair = camera("a", "position_wgs84 = [49.0, -1.44]") + camera("b", "position_wgs84 = [49.001, -1.442]")
+    found = load_site(written(tmp_path, 'name = "x"\n' + pair + camera("c", ""))).positions_m
+    assert set(found) == {"a", "b"}
+    east, north = (b - a for a, b in zip(found["a"], found["b"], strict=True))
+    assert north == pytest.approx(111.3, abs=0.5)  # a thousandth of a degree of latitude
+    assert east == pytest.approx(-146.1, abs=0.5)  # two of longitude, at 49 degrees north
+    both = camera("a", "position_m = [1.0, 2.0]\nposition_wgs84 = [49.0, -1.44]") + camera(
+        "b", "position_m = [3.0, 4.0]"
+    )
+    assert load_site(written(tmp_path, 'name = "x"\n' + both)).positions_m == {"a": (1.0, 2.0), "b": (3.0, 4.0)}
+
+
+def test_positions_of_two_kinds_know_no_distance(tmp_path: Path) -> None:
+    mixed = CAMERA + "position_m = [1.0, 2.0]\n" + CAMERA.replace('"place"', '"b"') + "position_wgs84 = [49.0, -1.4]\n"
+    assert any("place have position_m alone" in f for f in faults(tmp_path, 'name = "x"\n' + mixed))
+
+
 @pytest.mark.parametrize("days", [31, 0, 400])
 def test_retention_beyond_thirty_days_is_refused(tmp_path: Path, days: int) -> None:
     assert any("retention_days" in f for f in faults(tmp_path, f'name = "x"\nretention_days = {days}\n' + CAMERA))
