@@ -5,7 +5,7 @@ The town's videos go through capture and index over a broker in memory, once for
 what comes out is asked for with positions and headings of the cameras, with positions alone, and with neither. Beside
 them stand made-up towns of random seeds, and how often steps of each probability are right (`reid.calibration`).
 
-Run: python tests/bench/trace.py TOWN_DIR [--found FILE of a `passage score`] [--steps]
+Run: python tests/bench/trace.py [TOWN_DIR] [--found FILE of a `passage score`] [--steps]
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from flows.capture import capture  # noqa: E402
 from flows.drain import Drain  # noqa: E402
 from flows.index import index, site_detector  # noqa: E402
 from flows.share import Share  # noqa: E402
+from infra.demo_town import render_demo  # noqa: E402
 from infra.rehearsal import town_site  # noqa: E402
 from infra.rehearsal.score import tracking  # noqa: E402
 from infra.rehearsal.score.found import Found, cameras, load, save  # noqa: E402
@@ -138,12 +139,13 @@ def reliability(steps: Sequence[tuple[float, bool]], name: str) -> dict[str, flo
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("town", type=Path)
+    parser.add_argument("town", type=Path, nargs="?", help="a rendered town; the demonstration's where none is named")
     parser.add_argument("--found", type=Path, help="found.msgpack of a `passage score`, instead of indexing here")
     parser.add_argument("--steps", action="store_true", help="print every trace")
     given = parser.parse_args()
-    truth = load_truth(given.town)
-    found = load(given.found) if given.found else found_in(given.town)
+    folder = given.town or render_demo(6, 45, None)
+    truth = load_truth(folder)
+    found = load(given.found) if given.found else found_in(folder)
     vehicle: dict[str, int] = {}
     for camera in cameras(truth, found):
         vehicle |= {found.passages[p].id: v for p, v in tracking.match(camera).owner.items()}
