@@ -143,6 +143,8 @@ class IndexSite(_Frozen):
 
     detector: str = "passage-detector-v1"
     """A shipped model's name, an ultralytics name, or a path."""
+    detector_sha256: Annotated[str, Field(pattern=r"^(?:[0-9a-fA-F]{64})?$")] = ""
+    """Of its weights file; others are refused. Empty: what the model itself lists, as shipped ones do."""
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
     """None: the model's own threshold."""
     input_px: tuple[int, int] | None = None

@@ -18,6 +18,8 @@ from gate.proof import last_proof, proofs_since
 
 AGAIN_AFTER = timedelta(days=1)
 PROOF_OVERDUE = timedelta(days=2)
+STATUS_OVERDUE = timedelta(minutes=10)
+"""`passage up` writes what it sees every few seconds; older than this it says nothing of now."""
 _FACT = "alarms"
 
 
@@ -33,9 +35,12 @@ def standing(gate: Gate, now: datetime) -> dict[str, str]:
                 found[f"person/{info.id}/{warning.split(' ')[1]}"] = f"{info.name}: {warning}"
     if gate.clock_guard.suspect:
         found["clock"] = f"{gate.clock_guard.suspect}; nothing is destroyed until an administrator confirms the clock"
-    for camera, state in _status(gate).cameras.items():
+    status = _status(gate)
+    for camera, state in status.cameras.items():
         if state != "recording":
             found[f"camera/{camera}"] = f"camera {camera}: {state}"
+    if status.at is not None and now - status.at > STATUS_OVERDUE:
+        found["status"] = f"whether cameras record is not known since {status.at:%Y-%m-%d %H:%M} UTC: `passage status`"
     with gate.database.read() as s:
         for row in s.scalars(select(RequisitionRow).where(RequisitionRow.review_due.is_(True))):
             found[f"review/{row.id}"] = f"{row.reference} was registered and opened by one person: review it"

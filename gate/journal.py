@@ -71,8 +71,8 @@ class Head:
 class Witness(Protocol):
     """Another place that keeps signed heads, so that a rollback shows."""
 
-    def keep(self, signed_head: dict[str, Any]) -> None:
-        """Keep one; an error is logged and never stops the act."""
+    def keep(self, signed_head: dict[str, Any], *, of_export: bool) -> None:
+        """Keep one, that of an export in any case; an error is logged and never stops the act."""
 
 
 class Journal:
@@ -156,7 +156,7 @@ class Journal:
         else:
             self.append("outcome", act, because, {**outcome.details, "of": intent.count})
 
-    def sign_head(self) -> dict[str, Any] | None:
+    def sign_head(self, *, of_export: bool = False) -> dict[str, Any] | None:
         """Sign the head, keep it beside the journal and give it to the witnesses; None without a key or an entry."""
         if self._key is None:
             return None
@@ -168,7 +168,7 @@ class Journal:
             self._write(self.folder / "heads.jsonl", canonical(signed) + b"\n")
             self._signed_at_count = head.count
         for witness in self.witnesses:
-            witness.keep(signed)
+            witness.keep(signed, of_export=of_export)
         return signed
 
     def entries(self, *, newest_first: bool = False) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from connectors.archive import ArchiveEraser, ArchiveReader
 from connectors.archive_views import VIEWS
@@ -32,6 +32,8 @@ PROVE_EVERY = timedelta(days=1)
 _SINCE = "proofs_since"
 PATIENCE_S = 30.0
 """How long a topic may give nothing before it counts as not looked at."""
+ERASED_WITHIN = timedelta(hours=1)
+"""Time enough, after a requisition's end, for every erasure."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +109,7 @@ def _looks(
     yield "pictures", lambda: _views(gate, before)
     yield "evidence", lambda: _evidence(gate)
     yield "store", lambda: _store(store, before)
-    yield "topics", lambda: _topics(broker, before, _ended(gate))
+    yield "topics", lambda: _topics(broker, before, _kept(gate), _ended(gate))
     yield "keys", lambda: _keys(gate, before)
     yield "recovery", lambda: _recovery(gate)
     yield "orders", lambda: _orders(gate)
@@ -162,13 +164,14 @@ def _store(store: StoreKeeper | None, before: datetime) -> tuple[str, list[str]]
     return "every part, active or not", [f"a row captured at {oldest}"] if late else []
 
 
-def _topics(broker: Broker | None, before: datetime, ended: set[str]) -> tuple[str, list[str]]:
+def _topics(broker: Broker | None, before: datetime, kept: set[str], ended: set[str]) -> tuple[str, list[str]]:
     if broker is None:
         raise OSError("the broker is not reachable from here")
     found: list[str] = []
-    topics = sorted(broker.topics())
-    for topic in topics:
-        scope = topic.rpartition(".")[2]
+    own = {topic: topic.rpartition(".")[2] for topic in sorted(broker.topics())}
+    # What a requisition's topics hold is as old as the evidence it asked for, and lawful until its end.
+    dated = {topic: scope for topic, scope in own.items() if scope not in kept}
+    for topic, scope in dated.items():
         if scope in ended:
             found.append(f"topic {topic} of a requisition that ended")
         extent = {p: (first, following) for p, (first, following) in broker.extent(topic).items() if following > first}
@@ -179,7 +182,10 @@ def _topics(broker: Broker | None, before: datetime, ended: set[str]) -> tuple[s
             found += _past(topic, reader, {p: following for p, (_, following) in extent.items()}, before)
         finally:
             reader.close()
-    return f"every record of the results and dead letters, the oldest video of {len(topics)} topics", found
+    looked = f"every record of the results and dead letters, the oldest video of {len(dated)} topics"
+    if spared := len(own) - len(dated):
+        looked += f"; {spared} topics of requisitions in force stay until those end"
+    return looked, found
 
 
 def _past(topic: str, reader: Reader, ends: dict[int, int], before: datetime) -> list[str]:
@@ -216,20 +222,27 @@ def _past(topic: str, reader: Reader, ends: dict[int, int], before: datetime) ->
 
 def _captured(topic: str, data: bytes) -> datetime | None:
     """When a record's last frame was captured; None where it says nothing of a time."""
-    record: FrameRecord | IndexRecord
     if topic.startswith("dead."):
-        try:
-            # What was damaged on its way says nothing any more.
-            record = decode_frame(decode_dead(data).data)
-        except RecordError:
-            return None
-    else:
-        record = decode_index(data) if topic.startswith("passages.") else decode_frame(data)
+        return _dead_captured(data)
+    record: FrameRecord | IndexRecord
+    record = decode_index(data) if topic.startswith("passages.") else decode_frame(data)
     if isinstance(record, Gop):
         return record.last_at
     if isinstance(record, Track):
         return record.sightings[-1].at
     return record.ended_at if isinstance(record, Gap | Passage | Coverage) else None
+
+
+def _dead_captured(data: bytes) -> datetime | None:
+    """When what a dead letter holds was captured: at the latest when it was found, where it is too damaged to say."""
+    try:
+        dead = decode_dead(data)
+    except RecordError:
+        return None
+    try:
+        return _captured(dead.topic, dead.data) or dead.found_at
+    except RecordError:
+        return dead.found_at
 
 
 def _keys(gate: Gate, before: datetime) -> tuple[str, list[str]]:
@@ -285,8 +298,8 @@ def _journal(gate: Gate) -> tuple[str, list[str]]:
 
 
 def _ended(gate: Gate) -> set[str]:
-    """Requisitions that ended more than an hour ago: time enough for every erasure."""
-    limit = gate.clock() - timedelta(hours=1)
+    """Requisitions that ended so long ago that all of theirs is erased."""
+    limit = gate.clock() - ERASED_WITHIN
     with gate.database.read() as s:
         rows = s.scalars(
             select(RequisitionRow.id).where(
@@ -294,3 +307,19 @@ def _ended(gate: Gate) -> set[str]:
             )
         )
         return set(rows) - {LIVE}
+
+
+def _kept(gate: Gate) -> set[str]:
+    """Requisitions in force, or that ended too short a time ago for every erasure."""
+    limit = gate.clock() - ERASED_WITHIN
+    with gate.database.read() as s:
+        rows = s.scalars(
+            select(RequisitionRow.id).where(
+                or_(
+                    # One that nobody closed at its end is in force no longer.
+                    and_(RequisitionRow.state == "open", RequisitionRow.expires_at > limit),
+                    and_(RequisitionRow.state.in_(("closed", "expired")), RequisitionRow.closed_at >= limit),
+                )
+            )
+        )
+        return set(rows)

@@ -16,6 +16,7 @@ from connectors.site import CameraSite, Site
 from gate.gate import Gate
 from gate.messages import AbsenceLine, Attestation, CameraCheck, StoredKind
 from reid.classes import PERSON_CLASSES, map_classes
+from reid.detector import shipped_models
 from reid.passage import VEHICLE_CLASSES
 
 NARROW_PX = (704, 576)
@@ -88,6 +89,7 @@ def absence(site: Site, paths: Iterable[str]) -> Attestation:
             evidence=f"classes of passages: {', '.join(VEHICLE_CLASSES)}",
         ),
         _models(site),
+        _listed(site),
         _code(),
         _routes(paths),
         AbsenceLine(
@@ -119,6 +121,19 @@ def _models(site: Site) -> AbsenceLine:
         what="no model of faces or plates is present or configured",
         good=not bad,
         evidence=", ".join(bad) if bad else f"{len(files)} model files looked at; configured: {site.index.detector}",
+    )
+
+
+def _listed(site: Site) -> AbsenceLine:
+    """Another model under the same name, one of faces for instance, would not load."""
+    named = site.index.detector
+    shipped = named in shipped_models()
+    return AbsenceLine(
+        what="the detector loads only by its listed digest",
+        good=shipped or bool(site.index.detector_sha256),
+        evidence=f"{named} lists its own"
+        if shipped
+        else site.index.detector_sha256 or f"none for {named}: write its detector_sha256 into the site file",
     )
 
 
@@ -154,33 +169,58 @@ def _routes(paths: Iterable[str]) -> AbsenceLine:
 def stored(site: Site) -> tuple[StoredKind, ...]:
     """What is stored, where, how long, and who opens it: the data-protection summary."""
     days = f"{site.retention_days} days from capture, one calendar month at most"
+    # A requisition makes nothing that is derived last longer; only the video secured for it does.
+    derived = f"{days}; a requisition's own until it ends, if that is sooner"
+    topics = f"{site.kafka.live_hours} h; a requisition's topics until it ends"
     sealed = "ciphertext; only the gate opens it" if site.sealing else "IN CLEAR: sealing is off"
+    broker = "in clear but for the pictures; whoever reaches the broker's port reads it"
     return (
         StoredKind(what="recorded video", where="archive/", how_long=days, protection=sealed),
-        StoredKind(what="best pictures of passages", where="archive/views/", how_long=days, protection=sealed),
+        StoredKind(what="best pictures of passages", where="archive/views/", how_long=derived, protection=sealed),
+        StoredKind(what="video on its way", where="Kafka, frames.*", how_long=topics, protection=sealed),
+        StoredKind(what="passages on their way", where="Kafka, passages.*", how_long=topics, protection=broker),
         StoredKind(
-            what="video on its way",
-            where="Kafka, frames.live",
-            how_long=f"{site.kafka.live_hours} h; a requisition's topics until it ends",
-            protection=sealed,
+            what="dead letters: records that could not be used, with the reason",
+            where="Kafka, dead.*",
+            how_long=topics,
+            protection=f"as what they hold: video {sealed}; passages {broker}",
         ),
         StoredKind(
             what="passages of vehicles: times, boxes, class, colour, vector",
             where="ClickHouse",
-            how_long=f"{days}; a requisition's own until it ends",
+            how_long=derived,
             protection="read with the gate's secret only",
         ),
         StoredKind(
-            what="evidence secured for requisitions",
+            what="positions of the flows, and vehicles that are followed at the moment",
+            where="recovery/",
+            how_long="the newest state of each flow; a requisition's folders until it ends",
+            protection="files of the flows; in clear but for the pictures",
+        ),
+        StoredKind(
+            what="video secured as evidence for requisitions",
             where="exhibits/",
-            how_long="until the requisition ends, three years at most",
+            how_long="until the requisition ends, whatever the site's days; three years from its registration or its "
+            "last amendment at most",
             protection="ciphertext under the requisition's own key, destroyed when it ends",
+        ),
+        StoredKind(
+            what="orders to replay and index: cameras, intervals, requisition",
+            where="orders/",
+            how_long="until the requisition ends and its index is erased",
+            protection="readable by every component, signed by the gate; no picture, no passage",
         ),
         StoredKind(
             what="persons with an account, requisitions, decisions",
             where="gate/gate.sqlite3",
-            how_long="while the account and the register are kept",
+            how_long="while the account and the register are kept; nothing erases them by itself",
             protection="file of the gate alone; secrets sealed, passwords hashed",
+        ),
+        StoredKind(
+            what="scanned requisitions and amendments",
+            where="gate/documents/",
+            how_long="as the register, beyond the requisition's end; nothing erases them by itself",
+            protection="ciphertext; only the gate opens it",
         ),
         StoredKind(
             what="journal",

@@ -21,7 +21,7 @@ class FolderWitness:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, signed_head: dict[str, Any]) -> None:
+    def keep(self, signed_head: dict[str, Any], *, of_export: bool) -> None:
         """Add one; a witness that is away is told in the log and asked again at the next head."""
         try:
             descriptor = os.open(self._folder / "passage-heads.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
@@ -42,10 +42,10 @@ class MailWitness:
         self._address = address
         self._day = ""
 
-    def keep(self, signed_head: dict[str, Any]) -> None:
-        """Send one a day."""
+    def keep(self, signed_head: dict[str, Any], *, of_export: bool) -> None:
+        """Send one a day, and every export's."""
         day = str(signed_head["at"])[:10]
-        if day == self._day:
+        if day == self._day and not of_export:
             return
         text = canonical(signed_head).decode() + "\n"
         subject = f"Passage: journal head, {signed_head['count']} entries"

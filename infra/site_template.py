@@ -37,6 +37,7 @@ port = 18501
 
 [index]
 detector = "passage-detector-v1"  # a shipped model, an ultralytics name such as "yolo11n.pt", or a path
+# detector_sha256 = "…"            # of the weights, where the model is not a shipped one
 
 # One table a camera.
 [[camera]]

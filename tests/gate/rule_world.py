@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from connectors.bounds import Interval
+from connectors.memory_broker import MemoryBroker
 from gate.client import GateClient
 from gate.database import CredentialRow, GrantRow, PersonRow, RequisitionRow, SessionRow
 from reid.passage import Passage
@@ -82,10 +83,14 @@ class World:
         self.work.mkdir()
         self.document = folder / "document.pdf"
         self.document.write_bytes(b"%PDF-1.4 a scan")
+        self.broker = MemoryBroker()
         self.site_file = folder / "site.toml"
         self.site_file.write_text(
             f'name = "Essai"\ndata = "{town.folder}"\n'
-            + "".join(f'[[camera]]\nname = "{c}"\nlabel = "{c}"\nurl = "rtsp://10.0.0.1/x"\n' for c in CAMERAS)
+            + "".join(
+                f'[[camera]]\nname = "{c}"\nlabel = "{c}"\nurl = "rtsp://10.0.0.1/x"\nmasks_dwellings = true\n'
+                for c in CAMERAS
+            )
         )
         self._rows = sqlite3.connect(":memory:", check_same_thread=False)
         self._copy(town.gate.database.path, self._rows)

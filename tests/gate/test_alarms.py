@@ -86,6 +86,15 @@ def test_a_proof_that_was_never_made_or_is_late_is_an_alarm_and_restarts_do_not_
     assert proof_is_due(town.gate) and "the last proof" in standing(town.gate, town.clock())["proof"]
 
 
+def test_what_was_seen_long_ago_is_no_sign_that_cameras_record(tmp_path: Path) -> None:
+    town = Town(tmp_path / "var")
+    state = town.folder / "state" / "status.json"
+    state.write_bytes(msgspec.json.encode(OperationsStatus(at=town.clock(), cameras={"gare": "recording"})))
+    assert standing(town.gate, town.clock()) == {}
+    town.clock.turn(minutes=11)
+    assert "not known since" in standing(town.gate, town.clock())["status"]
+
+
 def test_a_mail_server_that_is_away_stops_nothing(tmp_path: Path) -> None:
     town = Town(tmp_path / "var")
     town.gate.clock_guard.suspect = "the clock jumped"
@@ -94,13 +103,15 @@ def test_a_mail_server_that_is_away_stops_nothing(tmp_path: Path) -> None:
     assert list(standing(town.gate, town.clock())) == ["clock"]
 
 
-def test_a_mail_witness_gets_one_head_a_day(server: tuple[Inbox, Mailer], tmp_path: Path) -> None:
+def test_a_mail_witness_gets_one_head_a_day_and_every_exports(server: tuple[Inbox, Mailer], tmp_path: Path) -> None:
     inbox, mail = server
     town = Town(tmp_path / "var")
     town.gate.journal.witnesses = (MailWitness(mail, "procureur@tj.example"),)
     for _ in range(3):
         town.gate.journal.append("event", "room")
         town.gate.journal.sign_head()
+    town.gate.journal.sign_head(of_export=True)
+    assert len(inbox.mails) == 2
     town.clock.turn(days=1)
     town.gate.journal.sign_head()
-    assert len(inbox.mails) == 2 and "journal head" in inbox.mails[0]["Subject"]
+    assert len(inbox.mails) == 3 and "journal head" in inbox.mails[0]["Subject"]

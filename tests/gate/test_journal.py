@@ -132,7 +132,7 @@ def test_head_is_signed_and_given_to_witnesses(journal: Journal, key: Ed25519Pri
     seen: list[dict[str, object]] = []
 
     class Witness:
-        def keep(self, signed_head: dict[str, object]) -> None:
+        def keep(self, signed_head: dict[str, object], *, of_export: bool) -> None:
             seen.append(signed_head)
 
     journal.witnesses = (Witness(),)

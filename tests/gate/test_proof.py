@@ -3,19 +3,20 @@
 
 import os
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from connectors import topics
 from connectors.archive import ArchiveReader, ArchiveWriter
 from connectors.bounds import Interval
 from connectors.broker import Outgoing, TopicSettings
 from connectors.errors import KeyUnavailable
 from connectors.memory_broker import MemoryBroker
-from connectors.records import encode
+from connectors.records import DeadRecord, encode
 from gate.clock import ClockGuard
-from gate.closure import expire
+from gate.closure import begin_closure, expire
 from gate.database import RegisterRow
 from gate.errors import DutyRefused, NotFound
 from gate.keeper import Keeper
@@ -172,6 +173,81 @@ def test_topics_are_looked_through(town: Town) -> None:
     assert prove(town.gate, town.store, broker).good
     broker.writer().write("frames.live", [Outgoing(0, "gare", encode(gop("gare", START - timedelta(days=40), 2)))])
     assert faulty(prove(town.gate, town.store, broker)) == {"topics"}
+
+
+def hold(broker: MemoryBroker, scope: str, *letters: bytes) -> None:
+    """Replayed video, what was found in it and dead letters, all of the first recorded second."""
+    line = Coverage(
+        scope=scope, camera="gare", started_at=START, ended_at=START + timedelta(seconds=1), status="indexed"
+    )
+    for topic, record in (
+        (topics.frames(scope), encode(gop("gare", START, 1, scope=scope))),
+        (topics.passages(scope), encode(line)),
+        *((topics.dead(scope), letter) for letter in letters),
+    ):
+        broker.ensure_topic(topic, TopicSettings(partitions=1))
+        broker.writer().write(topic, [Outgoing(0, "gare", record)])
+
+
+def day(town: Town, number: int) -> None:
+    """So many days after the recordings, with everything destroyed by then that is due."""
+    town.clock.at = START + timedelta(days=number)
+    town.gate.clock_guard.confirm()
+    destroyed(town)
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "never closed"])
+def test_topics_of_a_requisition_in_force_are_kept_until_it_ends(town: Town, closed: bool) -> None:
+    broker = MemoryBroker()
+    requisition = town.opened(intervals=(span(5, 15),), expires_at=START + timedelta(days=50))
+    hold(broker, requisition, dead_letter(topics.frames(requisition), b"damaged", START))
+    day(town, 35)
+    assert prove(town.gate, town.store, broker).good
+    if closed:
+        town.gate.requisitions.close(requisition, None)
+        begin_closure(town.gate, requisition)
+        assert prove(town.gate, town.store, broker).good  # the runs have an hour to stop
+        town.clock.turn(hours=2)
+    else:
+        day(town, 51)
+    place = next(p for p in prove(town.gate, town.store, broker).places if p.name == "topics")
+    for topic in (topics.frames(requisition), topics.passages(requisition), topics.dead(requisition)):
+        assert any(topic in found for found in place.found), topic
+
+
+def dead_letter(topic: str, data: bytes, found_at: datetime) -> bytes:
+    return encode(
+        DeadRecord(
+            topic=topic,
+            partition=0,
+            offset=0,
+            key="gare",
+            error="RecordCorrupt",
+            reason="a test",
+            data=data,
+            found_at=found_at,
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "found_days_ago", "past"),
+    [
+        (b"damaged", 40, True),
+        (b"damaged", 1, False),
+        # What can still be read says itself when it was captured, however late it was found unusable.
+        (encode(gop("gare", START - timedelta(days=40), 1)), 1, True),
+    ],
+    ids=["damaged long ago", "damaged yesterday", "old video found yesterday"],
+)
+def test_a_dead_letter_is_as_old_as_what_it_holds_or_as_its_finding(
+    town: Town, data: bytes, found_days_ago: int, past: bool
+) -> None:
+    broker = MemoryBroker()
+    broker.ensure_topic("dead.live", TopicSettings(partitions=1))
+    letter = dead_letter("frames.live", data, town.clock() - timedelta(days=found_days_ago))
+    broker.writer().write("dead.live", [Outgoing(0, "gare", letter)])
+    assert faulty(prove(town.gate, town.store, broker)) == ({"topics"} if past else set())
 
 
 def test_what_was_not_looked_at_is_not_proved(town: Town) -> None:

@@ -3,7 +3,7 @@
 """Shows once that every guard is needed: each is removed in turn, and the test of its threat must then fail.
 
     python tests/threats/guards.py            # the guards of docs/threats.md
-    python tests/threats/guards.py --planted  # twenty bugs in the rules, found by the property test
+    python tests/threats/guards.py --planted  # bugs in the rules, found by the property test
 
 Writes `build/bench/guards.json` or `build/bench/planted.json`.
 """
@@ -128,7 +128,7 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         Change(
             "indexer's token",
             "gate.service",
-            "if not hmac.compare_digest(token.encode(), self._component_token.encode()):",
+            "if not hmac.compare_digest(secret_hash(token), self._indexer):",
             "if False:",
         ),
         EVIDENCE + "test_the_indexer_gets_the_keys_of_open_requisitions_only",

@@ -35,15 +35,24 @@ class Change:
     old: str
     new: str
 
+    @property
+    def file(self) -> Path:
+        """Where the line stands."""
+        return ROOT / (self.module.replace(".", "/") + ".py")
+
+    def made(self) -> str:
+        """The whole source with the line changed. Raises ValueError unless the line stands there exactly once."""
+        source = self.file.read_text(encoding="utf-8")
+        if (found := source.count(self.old)) != 1:
+            raise ValueError(f"{self.name}: {self.module} has {self.old!r} {found} times: quote what stands there once")
+        return source.replace(self.old, self.new)
+
 
 class _Mutating(importlib.machinery.SourceFileLoader):
     change: Change
 
     def get_code(self, fullname: str) -> CodeType:
-        source = Path(self.path).read_text(encoding="utf-8")
-        if source.count(self.change.old) < 1:
-            raise SystemExit(f"{self.change.name}: {self.change.module} has no line {self.change.old!r} any more")
-        return compile(source.replace(self.change.old, self.change.new, 1), self.path, "exec", dont_inherit=True)
+        return compile(self.change.made(), self.path, "exec", dont_inherit=True)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -55,10 +64,10 @@ class _Finder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if fullname != self._change.module:
             return None
-        file = ROOT / (fullname.replace(".", "/") + ".py")
-        loader = _Mutating(fullname, str(file))
+        file = str(self._change.file)
+        loader = _Mutating(fullname, file)
         loader.change = self._change
-        return importlib.machinery.ModuleSpec(fullname, loader, origin=str(file))
+        return importlib.machinery.ModuleSpec(fullname, loader, origin=file)
 
 
 def warm_up() -> None:
@@ -82,15 +91,11 @@ def run(change: Change | None, tests: Sequence[str], timeout_s: int = 900) -> tu
             import pytest
 
             if change is not None:
+                change.made()  # a stale quote is told here: inside pytest it would look like a test that failed
                 sys.meta_path.insert(0, _Finder(change))
-                spec_check = (ROOT / (change.module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
-                if change.old not in spec_check:
-                    raise SystemExit(f"{change.name}: {change.module} has no line {change.old!r} any more")
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 options = ["-q", "-x", "-W", "ignore", "-p", "no:cacheprovider", f"--timeout={timeout_s}", "--tb=line"]
                 status = int(pytest.main([*options, *tests]))
-        except SystemExit as stop:
-            said.write(str(stop.code))
         except BaseException as fault:
             said.write(repr(fault))
         os.write(writing, said.getvalue()[-3000:].encode())

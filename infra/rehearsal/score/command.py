@@ -65,8 +65,13 @@ def score(
         told("holding against the truth", 0, 1)
         scored = hold_against_truth(town, found)
 
+        # A run that was kept may be of another detector than the one that is looked at alone.
+        scored.figures["passages_detector"] = next((p.detector for p in found.passages), "")
+
         def alone(folder: Path, model: str, what: str) -> detection.DetectionScore:
             own = load_detector(DetectorSettings(model=model, features=False))
+            if model == detector:
+                scored.figures["detection_detector"] = own.model_id
             return detection.score(folder, own, every_s=every_s, tell=lambda done, all_: told(what, done, all_))
 
         _detector_figures(scored, alone(town, detector, "detector alone"))
