@@ -20,7 +20,7 @@ from connectors.camera_clock import CameraClock
 from connectors.codec_units import content_hash, framing_of, in_band_parameter_sets, is_open, length_size
 from connectors.decode import picture_size
 from connectors.errors import CameraUnreachable, CameraUnreadable, CodecUnsupported, VideoError
-from connectors.gop import Codec, CodecParameters, Gop
+from connectors.gop import Codec, CodecParameters, Gap, Gop
 from connectors.gop_cutter import GopCutter, Picture
 from connectors.site import CameraSite, utc_now
 
@@ -47,11 +47,11 @@ def shown(url: str) -> str:
 
 
 class CameraReader:
-    """Reads one connection; `gops()` ends when a file ends and raises a CameraError when the camera fails.
+    """Reads one connection; `records()` ends when a file ends and raises a CameraError when the camera fails.
 
-    `run` and the sequence numbers from `first_sequence` on name the GOPs. `resume_after`: of a file, leave out what
-    is not later than this. `stop` is asked between packets. After the end of a file, `shortfall` tells the stretch
-    that its header promises and that is not there.
+    `run` and the sequence numbers from `first_sequence` on name the records. `resume_after`: of a file, leave out what
+    is not later than this. `stop` is asked between packets, `damaged` told of each packet that came damaged and was
+    left out. After the end of a file, `shortfall` tells the stretch that its header promises and that is not there.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class CameraReader:
         resume_after: datetime | None = None,
         record_limit_bytes: int = 4_000_000,
         stop: Callable[[], bool] = lambda: False,
+        damaged: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._camera = camera
@@ -70,6 +71,7 @@ class CameraReader:
         self._sequence = first_sequence
         self._resume_after = resume_after
         self._stop = stop
+        self._damaged = damaged
         self._now = now
         self._cutter = GopCutter(soft_bytes=record_limit_bytes // 2)
         self._address = shown(camera.url.get_secret_value())
@@ -77,10 +79,16 @@ class CameraReader:
         self._in_band = b""
         self._warned_open = self._warned_far = False
         self.shortfall: tuple[datetime, datetime] | None = None
-        self.damaged_packets = 0
 
     def gops(self) -> Iterator[Gop]:
-        """Open the camera and read it to its end. Raises CameraUnreachable, CameraUnreadable, CodecUnsupported."""
+        """The groups of pictures among the records."""
+        return (record for record in self.records() if isinstance(record, Gop))
+
+    def records(self) -> Iterator[Gop | Gap]:
+        """Open the camera and read it to its end; a damaged group of pictures is a gap with its reason.
+
+        Raises CameraUnreachable, CameraUnreadable, CodecUnsupported.
+        """
         container = self._open()
         try:
             stream = self._video(container)
@@ -141,7 +149,7 @@ class CameraReader:
             )
         return cast(av.VideoStream, stream)
 
-    def _read(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Gop]:
+    def _read(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Gop | Gap]:
         camera = self._camera
         base = stream.time_base or Fraction(1, 90000)
         clock = CameraClock(
@@ -166,7 +174,7 @@ class CameraReader:
             if packet.size == 0:
                 continue
             if packet.is_corrupt and not packet.is_keyframe:
-                self.damaged_packets += 1
+                self._damaged()
                 bad_in_a_row += 1
                 if bad_in_a_row >= DAMAGED_BEFORE_GIVING_UP:
                     raise CameraUnreadable(
@@ -183,7 +191,10 @@ class CameraReader:
                 pts = dts
             last_dts = dts
             clock.saw(pts, packet, self._now)
-            picture = Picture(bytes(packet), pts, dts, packet.is_keyframe or _is_intra(stream))
+            keyframe = (
+                packet.is_keyframe or _is_intra(stream) or (camera.is_file and _is_damaged_keyframe(packet, stream))
+            )
+            picture = Picture(bytes(packet), pts, dts, keyframe)
             if skip:
                 if not picture.keyframe or not self._resume_after or clock.at(pts) <= self._resume_after:
                     continue
@@ -193,7 +204,7 @@ class CameraReader:
             except CameraUnreadable as fault:
                 raise CameraUnreadable(f"camera {camera.name} ({self._address}): {fault}") from None
             if group is not None:
-                yield self._gop(group, stream, clock)
+                yield self._record(group, stream, clock)
                 began = self._now()
             elif not self._cutter.started and (self._now() - began).total_seconds() > NO_KEYFRAME_S:
                 raise CameraUnreadable(
@@ -203,7 +214,7 @@ class CameraReader:
         group = self._cutter.flush()
         # A file that is left halfway resumes at its next keyframe: a part of a group would cost the rest of it.
         if group is not None and not (camera.is_file and self._stop()):
-            yield self._gop(group, stream, clock)
+            yield self._record(group, stream, clock)
         if camera.is_file and not self._stop():
             self._measure_end(container, stream, clock, last_dts, read)
         elif not camera.is_file and not self._stop():
@@ -237,18 +248,29 @@ class CameraReader:
         if (promised - reached).total_seconds() > max(1.0, 0.02 * duration / 1e6):
             self.shortfall = (reached, promised)
 
-    def _gop(self, group: list[Picture], stream: av.VideoStream, clock: CameraClock) -> Gop:
-        parameters = self._parameters_of(group[0], stream)
+    def _record(self, group: list[Picture], stream: av.VideoStream, clock: CameraClock) -> Gop | Gap:
         first_pts = min(p.pts_us for p in group)
         last_pts = max(p.pts_us for p in group)
         first_at = clock.settle(first_pts, last_pts)
+        last_at = first_at + timedelta(microseconds=last_pts - first_pts)
+        sequence, self._sequence = self._sequence, self._sequence + 1
         packets = tuple(p.entry(first_pts) for p in group)
         payload = b"".join(p.data for p in group)
         try:
+            parameters = self._parameters_of(group[0], stream)
             sha256 = content_hash(parameters, payload, packets)
             open_gop = is_open(parameters, payload, packets)
         except VideoError as fault:
-            raise CameraUnreadable(f"camera {self._camera.name} ({self._address}) sends rubbish: {fault}") from None
+            return Gap(
+                camera=self._camera.name,
+                scope="live",
+                run=self._run,
+                sequence=sequence,
+                started_at=first_at,
+                # Short of the next group's start: a file resumes after what was handed on.
+                ended_at=last_at + timedelta(microseconds=1),
+                reason=f"{len(group)} pictures from {first_at.isoformat()} on are damaged and left out: {fault}",
+            )
         if open_gop and not self._warned_open:
             self._warned_open = True
             log.warning(
@@ -263,14 +285,14 @@ class CameraReader:
                 self._camera.name,
                 (last_pts - first_pts) / 1e6,
             )
-        gop = Gop(
+        return Gop(
             camera=self._camera.name,
             scope="live",
             run=self._run,
-            sequence=self._sequence,
+            sequence=sequence,
             codec=parameters,
             first_at=first_at,
-            last_at=first_at + timedelta(microseconds=last_pts - first_pts),
+            last_at=last_at,
             clock=clock.source,
             frames=len(group),
             packets=packets,
@@ -278,11 +300,12 @@ class CameraReader:
             payload=payload,
             open_gop=open_gop,
         )
-        self._sequence += 1
-        return gop
 
     def _parameters_of(self, keyframe: Picture, stream: av.VideoStream) -> CodecParameters:
-        """The parameters that hold for a group; those inside the stream win over those of its header."""
+        """The parameters that hold for a group; those inside the stream win over those of its header.
+
+        Raises VideoError when the keyframe is damaged.
+        """
         context = stream.codec_context
         codec = CODECS[context.name]
         known = self._parameters
@@ -304,8 +327,8 @@ class CameraReader:
         in_band = in_band_parameter_sets(codec, keyframe.data, known.framing, size)
         if in_band and in_band != self._in_band and known.framing == "annexb":
             changed = self._in_band != b"" or known.width_px == 0
-            self._in_band = in_band
             known = self._sized(msgspec.structs.replace(known, extradata=in_band), keyframe, changed)
+            self._in_band = in_band
         elif known.width_px == 0:
             known = self._sized(known, keyframe, True)
         self._parameters = known
@@ -314,16 +337,33 @@ class CameraReader:
     def _sized(self, parameters: CodecParameters, keyframe: Picture, look: bool) -> CodecParameters:
         if not look:
             return parameters
-        try:
-            width, height = picture_size(parameters, keyframe.data)
-        except VideoError as fault:
-            raise CameraUnreadable(f"camera {self._camera.name} ({self._address}): {fault}") from None
+        width, height = picture_size(parameters, keyframe.data)
         return msgspec.structs.replace(parameters, width_px=width, height_px=height)
 
 
 def _is_intra(stream: av.VideoStream) -> bool:
     """Whether every packet of the codec is a keyframe, whatever its flags say."""
     return bool(stream.codec_context.name == "mjpeg")
+
+
+def _is_damaged_keyframe(packet: av.Packet, stream: av.VideoStream) -> bool:
+    """Whether a file's index calls it a keyframe and its units cannot be read.
+
+    FFmpeg no longer flags such a one; the sound group before it would go on into it, and be lost with it. The index
+    alone is not believed: many files call every picture a keyframe there.
+    """
+    entries = stream.index_entries
+    at = -1 if packet.dts is None else entries.search_timestamp(packet.dts, any_frame=True)
+    if at < 0 or entries[at].timestamp != packet.dts or not entries[at].is_keyframe:
+        return False
+    codec, extradata = CODECS[stream.codec_context.name], bytes(stream.codec_context.extradata or b"")
+    if framing_of(codec, extradata) != "length":
+        return False
+    try:
+        in_band_parameter_sets(codec, bytes(packet), "length", length_size(codec, extradata))
+    except VideoError:
+        return True
+    return False
 
 
 def _microseconds(value: int | None, base: Fraction) -> int | None:

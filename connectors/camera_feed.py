@@ -15,7 +15,7 @@ import msgspec
 
 from connectors.broker import back_off
 from connectors.camera import CameraReader
-from connectors.errors import CameraError, CameraUnreachable
+from connectors.errors import CameraError, CameraUnreachable, CameraUnreadable
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.site import CameraSite, utc_now
 
@@ -26,6 +26,8 @@ GAP_OVER_S = 2.0
 """A hole in a stream's own time longer than this is a gap."""
 GAP_EVERY_S = 60.0
 """While a camera is away, its gap is told in pieces this long, so that coverage is known meanwhile."""
+DAMAGE_EVERY_S = 60.0
+"""A camera's damaged packets are warned about no more often than this."""
 
 
 class CameraPosition(msgspec.Struct, frozen=True):
@@ -42,8 +44,8 @@ class Reading(Protocol):
 
     shortfall: tuple[datetime, datetime] | None
 
-    def gops(self) -> Iterator[Gop]:
-        """GOPs until the end; a CameraError when the camera fails."""
+    def records(self) -> Iterator[Gop | Gap]:
+        """GOPs, and gaps for damaged ones, until the end; a CameraError when the camera fails."""
 
 
 class FeedReport(Protocol):
@@ -57,6 +59,9 @@ class FeedReport(Protocol):
 
     def dropped(self, camera: str) -> None:
         """A GOP was dropped because nobody took it."""
+
+    def damaged(self, camera: str) -> None:
+        """A packet came damaged and was left out."""
 
 
 class CameraFeed:
@@ -90,6 +95,8 @@ class CameraFeed:
         self._last_at = position.last_at
         self._gap_since: datetime | None = None
         self._gap_reason = ""
+        self._damaged_packets = 0
+        self._damage_told_at: datetime | None = None
         self._connect = connect or (
             lambda sequence: CameraReader(
                 camera,
@@ -98,6 +105,7 @@ class CameraFeed:
                 resume_after=self._last_at,
                 record_limit_bytes=record_limit_bytes,
                 stop=self._stopping.is_set,
+                damaged=self._damaged,
                 now=now,
             )
         )
@@ -125,11 +133,7 @@ class CameraFeed:
             record = self._queue.get_nowait()
         except queue.Empty:
             return None
-        if isinstance(record, Gop):
-            self._position = CameraPosition(record.last_at)
-        else:
-            ended = isinstance(record, EndOfInterval)
-            self._position = CameraPosition(record.ended_at, ended)
+        self._position = CameraPosition(_end(record), isinstance(record, EndOfInterval))
         return record
 
     @property
@@ -159,15 +163,17 @@ class CameraFeed:
         reason = ""
         try:
             reading = self._connect(self._sequence)
-            for gop in reading.gops():
+            for record in reading.records():
                 self._tell(True)
+                if isinstance(record, Gap):
+                    log.warning("camera %s: %s", camera.name, record.reason)
                 if camera.pace == "real":
-                    due = began + (gop.last_at - base).total_seconds()
+                    due = began + (_end(record) - base).total_seconds()
                     if self._stopping.wait(max(0.0, due - time.monotonic())):
                         return
-                if not self._put(gop):
+                if not self._put(record):
                     return
-                reached = gop.last_at
+                reached = _end(record)
             if self._stopping.is_set():
                 return
             if reading.shortfall is not None:
@@ -191,7 +197,6 @@ class CameraFeed:
             started_at=start,
             ended_at=max(end, start + timedelta(microseconds=1)),
         )
-        self._sequence += 1
         if self._put(closing):
             log.info("camera %s: end of its file reached%s", camera.name, f" ({reason})" if reason else "")
 
@@ -204,10 +209,12 @@ class CameraFeed:
         while not self._stopping.is_set():
             try:
                 reading = self._connect(self._sequence)
-                for gop in reading.gops():
+                for record in reading.records():
+                    if isinstance(record, Gap):  # a new connection brings a new keyframe, perhaps a sound one
+                        raise CameraUnreadable(f"camera {self.camera.name} sends rubbish: {record.reason}")
                     waits = back_off(1.0, 60.0)
                     self._tell(True)
-                    self._offer(gop)
+                    self._offer(record)
                 if self._stopping.is_set():
                     break
                 raise CameraUnreachable(f"camera {self.camera.name} ended its stream")
@@ -238,14 +245,14 @@ class CameraFeed:
                 return
         elif self._last_at is not None and (gop.first_at - self._last_at).total_seconds() > GAP_OVER_S:
             self._put_gap(self._last_at, gop.first_at, "the camera sent nothing for this time")
+        gop = msgspec.structs.replace(gop, sequence=self._sequence)
         try:
-            self._queue.put_nowait(msgspec.structs.replace(gop, sequence=self._sequence))
+            self._queue.put_nowait(gop)
         except queue.Full:
             self._begin_gap(self._last_at or gop.first_at, "capture could not pass it on: broker away or too slow")
             self._drop()
             return
-        self._sequence += 1
-        self._last_at = gop.last_at
+        self._handed_on(gop)
 
     def _drop(self) -> None:
         if self._report is not None:
@@ -272,17 +279,13 @@ class CameraFeed:
             reason=reason,
         )
         if wait and self.camera.is_file:
-            done = self._put(gap)
-        else:
-            try:
-                self._queue.put_nowait(gap)
-                done = True
-            except queue.Full:
-                done = False
-        if done:
-            self._sequence += 1
-            self._last_at = end
-        return done
+            return self._put(gap)
+        try:
+            self._queue.put_nowait(gap)
+        except queue.Full:
+            return False
+        self._handed_on(gap)
+        return True
 
     def _put(self, record: FrameRecord) -> bool:
         """Queue a file's record as soon as there is room; False when stopped meanwhile."""
@@ -291,11 +294,13 @@ class CameraFeed:
                 self._queue.put(record, timeout=0.1)
             except queue.Full:
                 continue
-            if isinstance(record, Gop):
-                self._sequence = record.sequence + 1
-                self._last_at = record.last_at
+            self._handed_on(record)
             return True
         return False
+
+    def _handed_on(self, record: FrameRecord) -> None:
+        self._sequence = record.sequence + 1
+        self._last_at = _end(record)
 
     def _failed(self, fault: CameraError) -> None:
         log.warning("%s", fault)
@@ -303,6 +308,23 @@ class CameraFeed:
         if self._report is not None:
             self._report.failed(self.camera.name)
 
+    def _damaged(self) -> None:
+        if self._report is not None:
+            self._report.damaged(self.camera.name)
+        self._damaged_packets += 1
+        now = self._now()
+        if self._damage_told_at is None or (now - self._damage_told_at).total_seconds() >= DAMAGE_EVERY_S:
+            log.warning(
+                "camera %s: %d packets came damaged and were left out: check its network, or the disk of its file",
+                self.camera.name,
+                self._damaged_packets,
+            )
+            self._damaged_packets, self._damage_told_at = 0, now
+
     def _tell(self, is_up: bool) -> None:
         if self._report is not None:
             self._report.up(self.camera.name, is_up)
+
+
+def _end(record: FrameRecord) -> datetime:
+    return record.last_at if isinstance(record, Gop) else record.ended_at

@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
@@ -76,7 +76,8 @@ class TopicSource(FixedPartitionedSource[Item, Position]):
 
     `until`: partition → the intervals whose EndOfInterval ends it; a partition that is not named there ends at once.
     None reads on until `stop` says so, which then ends every partition with its position snapshotted.
-    `from_end`: without a snapshot begin at the end of the topic instead of the earliest record.
+    `starts`: partition → offset at which it begins without a snapshot; one that is not named there begins at the
+    earliest record.
     """
 
     broker: Broker
@@ -85,7 +86,7 @@ class TopicSource(FixedPartitionedSource[Item, Position]):
     stop: Callable[[], bool] = lambda: False
     decode: Callable[[bytes], Any] = decode_frame
     until: Mapping[int, Collection[Ended]] | None = None
-    from_end: bool = False
+    starts: Mapping[int, int] = field(default_factory=dict)
     batch: int = 32
     now: Callable[[], datetime] = utc_now
     clock: Callable[[], float] = time.monotonic
@@ -102,7 +103,7 @@ class TopicSource(FixedPartitionedSource[Item, Position]):
         return [str(p) for p in sorted(self.partitions)]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Position | None) -> _TopicPartition:
-        """One partition, from its snapshot or the start."""
+        """One partition, from its snapshot or where it begins."""
         if not self._fetchers:
             self._fetchers.append(_Fetcher(self))
         state = resume_state or Position(next=None, ended=[])
@@ -153,12 +154,7 @@ class _Fetcher:
                 buffer.clear()
 
     def _connect(self) -> Reader:
-        source = self._source
-        starts = dict(self._starts)
-        if source.from_end and None in starts.values():
-            ends = source.broker.extent(source.topic)
-            starts = {p: ends[p][1] if o is None and p in ends else o for p, o in starts.items()}
-        return source.broker.reader(source.topic, starts)
+        return self._source.broker.reader(self._source.topic, dict(self._starts))
 
     def reached(self, partition: int, offset: int) -> None:
         """A reconnection goes on after this offset."""
@@ -179,7 +175,7 @@ class _TopicPartition(StatefulSourcePartition[Item, Position]):
         self._source = source
         self._fetcher = fetcher
         self._partition = partition
-        self._next = state["next"]
+        self._next = source.starts.get(partition) if state["next"] is None else state["next"]
         self._ended = {tuple(e) for e in state["ended"]}
         self._awaited = None if source.until is None else set(source.until.get(partition, ()))
         self._joiner = Joiner()

@@ -28,6 +28,7 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"document: \d+ bytes; at most (\d+)", "Document : {0} octets au plus."),
     (r"the amendment adds nothing.*", "L'extension n'ajoute rien : des caméras, des heures ou une échéance."),
     (r"(.+) is already registered: .*", "{0} est déjà enregistrée : étendez-la, ou fermez-la d'abord."),
+    (r"(.+) registered (.+): .* widens it", "{0} a enregistré {1} : l'autre personne du greffe l'étend."),
     (r"(.+) registered (.+): the other registrar.*", "{0} a enregistré {1} : l'autre personne du greffe l'ouvre."),
     (r"(\S+) holds no recording from .*", "Aucun enregistrement de {0} à ce moment."),
     (r"(\S+) holds no picture near .*", "Aucune image de {0} près de ce moment."),

@@ -314,8 +314,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "register_empty": ("Aucune réquisition enregistrée.", "No requisition registered."),
     "register_ended": ("Closes et expirées : {n}", "Closed and expired: {n}"),
     "review_due": (
-        "Enregistrée et ouverte par la même personne : à contrôler.",
-        "Registered and opened by one person: to be reviewed.",
+        "Enregistrée et ouverte ou étendue par la même personne : à contrôler.",
+        "Registered and opened or widened by one person: to be reviewed.",
     ),
     "review": ("Contrôlée", "Reviewed"),
     "registered_by": ("enregistrée par {name}", "registered by {name}"),
@@ -385,6 +385,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act_still": ("image fixe", "still"),
     "act_video": ("vidéo vue", "video"),
     "act_rewind": ("vidéo enregistrée", "video saved"),
+    "act_save": ("clip enregistré", "clip saved"),
     "act_coverage": ("couverture", "coverage"),
     "act_trace": ("suivi", "trace"),
     "act_decide": ("décision", "decision"),

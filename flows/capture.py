@@ -200,6 +200,9 @@ class _Report:
     def dropped(self, camera: str) -> None:
         metrics.count("passage_dropped_gops_total", flow=FLOW, camera=camera)
 
+    def damaged(self, camera: str) -> None:
+        metrics.count("passage_damaged_packets_total", flow=FLOW, camera=camera)
+
 
 @dataclass(slots=True)
 class Outgo:

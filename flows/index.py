@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 
 from connectors import topics
-from connectors.broker import Broker, Outgoing
+from connectors.broker import Broker, Outgoing, until_available
 from connectors.errors import SiteError
 from connectors.gop import EndOfInterval
 from connectors.kafka import site_broker
@@ -37,7 +37,7 @@ from flows.index_progress import IndexProgress, Told
 from flows.intervals import awaited
 from flows.looking import FLOW, Keys, Looker, bind_views
 from flows.program import arguments, run_program, serve_metrics
-from flows.recovery import recovery_dir, run_flow
+from flows.recovery import first_starts, recovery_dir, run_flow
 from flows.replay import load_order
 from flows.share import Share
 from reid.crossings import Crossings, Outcome
@@ -133,6 +133,7 @@ def site_detector(site: Site, processes: int = 1) -> tuple[Detector, float]:
         iou=0.6,
         class_agnostic=True,
         input_hw=site.index.input_px,
+        sha256=site.index.detector_sha256 or None,
         threads=site.index.inference_threads(processes),
     )
     return load_detector(settings), confidence
@@ -171,7 +172,7 @@ def index(
         broker: in place of the site's.
         keys: in place of the gate.
         detector: in place of the site's, with the score from which its findings count.
-        from_end: continuous only: without a snapshot begin with what is captured from now on.
+        from_end: continuous only: at its first start of all, begin with what is captured from now on.
         sleep: waits.
     """
     broker = broker or site_broker(site)
@@ -186,6 +187,17 @@ def index(
         log.info("share %s has no camera of order %s", share, order.id if order else "")
         return
     if not ensure_topics(broker, site, scope, drain, topics.frames(scope), topics.passages(scope)):
+        return
+    recovery = recovery_dir(site, FLOW, scope, share)
+    starts: Mapping[int, int] | None = {}
+    if order is None:
+        starts = first_starts(
+            recovery,
+            share,
+            lambda: until_available(lambda: broker.extent(topics.frames(scope)), stop=drain),
+            from_end=from_end,
+        )
+    if starts is None:
         return
     found, confidence = detector or site_detector(site, share.count)
     held = Keys(keys or site_keys(site), drain, sleep)
@@ -204,14 +216,14 @@ def index(
         partitions=mine,
         stop=drain,
         until=None if order is None else awaited(order, places, mine),
-        from_end=from_end and order is None,
+        starts=starts,
         # A batch is looked at whole before its results go on and its position counts: few records, for short steps.
         batch=4,
     )
     follow = Follow(confidence=confidence, order="" if order is None else order.id)
     outgo = Outgo(places, held, progress)
     log.info("%s: cameras %s, detector %s", scope, ", ".join(sorted(cameras)), found.model_id)
-    run_flow(index_flow(source, looker, follow, outgo, scope, drain), recovery_dir(site, FLOW, scope, share))
+    run_flow(index_flow(source, looker, follow, outgo, scope, drain), recovery)
     if progress is not None and not drain():
         progress.finish()
     log.info("drained" if drain() else "indexed to its end")

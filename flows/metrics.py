@@ -34,6 +34,8 @@ CounterName = Literal[
     "passage_camera_failures_total",
     # GOPs that capture had to drop because nobody took them
     "passage_dropped_gops_total",
+    # packets that came damaged from a camera and were left out
+    "passage_damaged_packets_total",
     # seconds of work, by stage (decode, motion, detect, track, describe, seal, write, …)
     "passage_stage_seconds_total",
     # passages written

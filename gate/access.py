@@ -222,9 +222,9 @@ def duty(person: Person, what: Duty, now: datetime) -> None:
 
 
 def may_open(opener: str, registered_by: str, others_on_duty: frozenset[str]) -> bool:
-    """Whether this person may open what that person registered; True alone means that it must be reviewed.
+    """Whether this person may open, or widen, what that person registered; True alone means that it must be reviewed.
 
-    Where two registrars are on duty, the one who registered does not open. `others_on_duty` never holds the opener.
+    Where two registrars are on duty, the one who registered does neither. `others_on_duty` never holds the opener.
     """
     return opener != registered_by or not others_on_duty
 

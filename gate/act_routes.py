@@ -69,9 +69,10 @@ class ActRoutes:
         act = "rewind" if request.url.path.endswith("/rewind") else "video"
         interval = interval_of(query)
         camera = query.get("camera", "")
-        permit, data = self.acts.video(live, request.path_params["grant"], act, camera, interval)
+        saved = bool(query.get("download"))
+        permit, data = self.acts.video(live, request.path_params["grant"], act, camera, interval, saved=saved)
         headers = {**HEADERS, "Accept-Ranges": "bytes"}
-        if query.get("download"):
+        if saved:
             name = f"{camera}-{interval.start:%Y%m%dT%H%M%SZ}.mp4"
             headers["Content-Disposition"] = f'attachment; filename="{name}"'
         start, end, status = 0, len(data), 200

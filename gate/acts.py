@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,9 +16,10 @@ from connectors.sealing import open_view
 from gate import coverage, rewind, search, traces
 from gate.coverage import Recorded
 from gate.database import DecisionRow
-from gate.errors import Invalid, KeyDestroyed, NotFound, Unavailable
+from gate.errors import Invalid, KeyDestroyed, NotFound, Refused, SignedOut, Unavailable
 from gate.gate import Gate
 from gate.grants import Permit
+from gate.journal import Because, Journal
 from gate.messages import (
     CoverageStatement,
     DecisionRequest,
@@ -46,7 +48,8 @@ class Acts:
     def grant(self, live: Live, request: GrantRequest) -> GrantInfo:
         """Give a grant under a requisition."""
         gate = self._gate
-        because = gate.because(live, requisition=request.requisition, directed_by=request.directed_by)
+        directed_by = gate.grants.directed_by(request)
+        because = gate.because(live, requisition=request.requisition, directed_by=directed_by)
         with gate.journal.act("grant", because, _spoken(request)) as outcome:
             info = gate.grants.issue(live, request)
             outcome.note(cameras=list(info.cameras), intervals=_texts(info.intervals))
@@ -111,30 +114,35 @@ class Acts:
             outcome.note(shown=moment.isoformat(), bytes=len(data))
             return moment, data
 
-    def video(self, live: Live, grant: str, act: str, camera: str, interval: Interval) -> tuple[Permit, bytes]:
-        """A clip for the player or to save; the ranges that a player asks for later are one act with the first."""
+    def video(
+        self, live: Live, grant: str, act: str, camera: str, interval: Interval, *, saved: bool = False
+    ) -> tuple[Permit, bytes]:
+        """A clip for the player, whose later ranges are one act with the first; to be `saved`, an act of its own."""
         gate = self._gate
         kind: Literal["rewind", "video"] = "rewind" if act == "rewind" else "video"
-        details = {"camera": camera[:80], "interval": _texts([interval])[0]}
+        details = _clip(camera, interval)
         because = gate.grants.because(live, grant)
         try:
             permit = gate.grants.permit(live, grant, kind, [camera], interval)
             held = self.clips.get(permit) if kind == "video" else None
         except Exception:
             permit, held = None, None
-        if permit is not None and held is not None:
+        if permit is not None and held is not None and not saved:
             return permit, held
-        with gate.journal.act(kind, because, details) as outcome:
+        # Under a name of its own, saving does not count in the yearly report as seen twice.
+        with gate.journal.act("save" if saved else kind, because, details) as outcome:
             permit = gate.grants.permit(live, grant, kind, [camera], interval)
-            data = rewind.clip(gate.footage, permit, gate.grants.still)
+            data = rewind.clip(gate.footage, permit, gate.grants.still) if held is None else held
             outcome.note(bytes=len(data))
             self.clips.put(permit, data)
             return permit, data
 
     def stream(self, permit: Permit, data: bytes, start: int, end: int) -> Iterator[bytes]:
-        """Bytes `[start, end)` of a clip; stops, without another byte, once the rules forbid it."""
+        """Bytes `[start, end)` of a clip; stops, without another byte and journalled, once the rules forbid it."""
+        gate = self._gate
         pieces = (data[at : min(at + CHUNK, end)] for at in range(start, end, CHUNK))
-        return self._gate.grants.guarded(permit, pieces)
+        with refusals(gate.journal, permit.act, permit.because, _clip(*rewind.one_camera(permit))):
+            yield from gate.grants.guarded(permit, pieces)
 
     def coverage(
         self, live: Live, grant: str, interval: Interval | None, cameras: tuple[str, ...]
@@ -194,6 +202,21 @@ class Acts:
     def _recorded(self, permit: Permit) -> Recorded:
         footage = self._gate.footage
         return lambda camera, interval: footage.recorded(permit.bounds, camera, interval)
+
+
+@contextmanager
+def refusals(journal: Journal, act: str, because: Because, details: dict[str, object] | None = None) -> Iterator[None]:
+    """Journal what the rules refuse after an act's own entries, or before them; what they allow leaves none."""
+    try:
+        yield
+    except (Refused, SignedOut) as refusal:
+        journal.append("refusal", act, because, {**(details or {}), "why": str(refusal)})
+        raise
+
+
+def _clip(camera: str, interval: Interval) -> dict[str, object]:
+    """The words of a clip for the journal."""
+    return {"camera": camera[:80], "interval": _texts([interval])[0]}
 
 
 def _spoken(request: msgspec.Struct) -> dict[str, object]:

@@ -23,12 +23,15 @@ class Door:
         self._hosts = {f"{host}:{gate.site.gate.port}" for host in ("127.0.0.1", "localhost")}
         self.origins = {f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports}
 
-    def live(self, request: Request) -> Live:
-        """The session that the request carries; SignedOut, journalled, when it is in force no more."""
+    def live(self, request: Request, *, active: bool = True) -> Live:
+        """The session that the request carries; SignedOut, journalled, when it is in force no more.
+
+        `active` puts the idle lock off: not so for what a page asks by itself, with nobody at it.
+        """
         header = request.headers.get("authorization", "")
         token = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(COOKIE, "")
         try:
-            return self._gate.sessions.check(token)
+            return self._gate.sessions.check(token, active=active)
         except SignedOut as fault:
             if token:
                 details = {"path": request.url.path[:80].split("/")[1], "why": str(fault)}

@@ -44,8 +44,8 @@ class ExhibitRoutes:
         return answered(self.tickets.ask(live, request.path_params["grant"], read(body, ExhibitRequest)))
 
     def status(self, request: Request, body: bytes) -> Response:
-        """How far it has come."""
-        live, path = self._door.live(request), request.path_params
+        """How far it has come; pages ask again and again, whether or not somebody sits there."""
+        live, path = self._door.live(request, active=False), request.path_params
         return answered(self.tickets.status(live, path["grant"], path["ticket"]))
 
     def package(self, request: Request, body: bytes) -> Response:

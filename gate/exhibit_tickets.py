@@ -82,6 +82,11 @@ class Tickets:
     def _of(self, live: Live, grant: str, identifier: str) -> _Ticket:
         ticket = self._held.get(identifier)
         if ticket is None or ticket.session != live.id or ticket.plan.grant != grant:
+            if ticket is not None:
+                because = self._gate.grants.because(live, grant)
+                why = "the package was asked for in another session, or under another grant"
+                self._gate.journal.append("refusal", "export", because, {"why": why})
+            # From outside, one of another session looks as one that never was.
             raise NotFound("no such package in this session: ask for it again")
         return ticket
 

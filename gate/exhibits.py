@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from connectors.bounds import Interval
 from connectors.gop import Gop
 from gate import coverage, rewind
-from gate.acts import Acts
+from gate.acts import Acts, refusals
 from gate.clock import clock_source
 from gate.database import ExportRow, RegisterRow
 from gate.errors import GateError, Invalid, NotFound
@@ -111,7 +111,9 @@ class Exhibits:
 
     def package(self, live: Live, plan: Plan) -> Package:
         """The package of a plan, if the rules still allow it; each one has a number of its own."""
-        permit = self._gate.grants.permit(live, plan.grant, "export")
+        because = self._gate.grants.because(live, plan.grant)
+        with refusals(self._gate.journal, "export", because):
+            permit = self._gate.grants.permit(live, plan.grant, "export")
         number = f"{permit.grant.basis.id[:9]}-{self._gate.clock():%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
         return Package(self._gate, self._acts, replace(plan, permit=permit), number)
 

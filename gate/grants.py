@@ -13,7 +13,7 @@ from msgspec import structs
 
 from connectors.bounds import Bounds, Interval
 from gate.access import Grant, authorise
-from gate.database import Database, GrantRow
+from gate.database import Database, GrantRow, RequisitionRow
 from gate.errors import GrantUnknown, Invalid
 from gate.journal import Because
 from gate.messages import Act, GrantInfo, GrantRequest
@@ -61,6 +61,7 @@ class Grants:
         if strange:
             raise Invalid(f"acts: {', '.join(sorted(strange))} is none of {', '.join(sorted(KINDS))}")
         opaque = secrets.token_urlsafe(24)
+        directed_by = self.directed_by(request)
         now = self._clock()
         with self._database.write() as s:
             basis = basis_of(s, request.requisition)
@@ -82,7 +83,7 @@ class Grants:
                     acts=sorted(grant.acts),
                     cameras=sorted(grant.cameras),
                     intervals=written(grant.intervals),
-                    directed_by=request.directed_by.strip(),
+                    directed_by=directed_by,
                     made_at=now,
                 )
             )
@@ -94,6 +95,15 @@ class Grants:
             acts=cast("tuple[Act, ...]", tuple(sorted(grant.acts))),
             expires_at=min(grant.expires_at, live.ends_at),
         )
+
+    def directed_by(self, request: GrantRequest) -> str:
+        """Who directs what is done under a grant: the person named, else the authority that issued the requisition."""
+        named = request.directed_by.strip()
+        if named:
+            return named
+        with self._database.read() as s:
+            row = s.get(RequisitionRow, request.requisition)
+            return row.authority_name if row else ""
 
     def because(self, live: Live, opaque: str) -> Because:
         """Who and why, for the journal, even where the act will be refused."""

@@ -77,7 +77,7 @@ class RequisitionInfo(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime | None = None
     closed_at: datetime | None = None
     review_due: bool = False
-    """One person both registered and opened it, and the auditor has not looked yet."""
+    """One person both registered and opened or widened it, and the auditor has not looked yet."""
     document: str = ""
     """SHA-256 of the scanned document, empty while there is none."""
     registered_by: str = ""
@@ -408,7 +408,8 @@ class ProcessStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     state: Literal["running", "starting", "down", "finished"]
     frames_per_s: float | None = None
-    lag_records: int | None = None
+    lag_s: float | None = None
+    """How far behind its slowest camera it is; files were recorded at any time and have no lag."""
     detail: str = ""
 
 

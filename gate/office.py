@@ -175,7 +175,8 @@ class Office:
         words = msgspec.to_builtins(amendment)
         with gate.journal.act("requisition.amend", gate.because(live, requisition=identifier), words) as outcome:
             duty(live.person, "open", gate.clock())
-            opened = gate.requisitions.amend(identifier, amendment, document, live.person)
+            others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
+            opened = gate.requisitions.amend(identifier, amendment, document, live.person, others)
             outcome.note(orders=[o.order for o in opened])
         self._begin()
         return gate.requisitions.info(identifier)

@@ -47,6 +47,7 @@ def draft(
         str, typer.Option(help="requisition, habilitated_officer, access_request, inspection, maintenance.")
     ] = "requisition",
     expires: Annotated[str, typer.Option(help="When it ends: a time, or a length such as 30d.")] = "30d",
+    received: Annotated[str, typer.Option(help="When the paper came: a time; its delay is in the report.")] = "",
     document: Document = None,
     site: SiteFile = SITE,
     as_json: AsJson = False,
@@ -65,6 +66,7 @@ def draft(
         authority_name=authority_name,
         inquiry=inquiry,
         offence=offence,
+        received_at=moment(received, site) if received else None,
         document=_read(document),
         **named,
     )
@@ -94,9 +96,7 @@ def open_it(
             clock.sleep(1.0)
         if seen.state == "failed":
             raise Invalid(f"indexing failed: {seen.message}")
-    show(made, as_json, _table([made], site))
-    if made.review_due and not as_json:
-        typer.echo("You registered and opened it yourself: the auditor is told, and it stays marked until reviewed.")
+    _show_in_force(made, as_json, site)
 
 
 @requisition_app.command()
@@ -120,7 +120,7 @@ def amend(
         intervals=[interval(d, site) for d in during or ()],
         expires_at=moment(expires, site) if expires else None,
     )
-    show(made, as_json, _table([made], site))
+    _show_in_force(made, as_json, site)
 
 
 @requisition_app.command()
@@ -162,6 +162,7 @@ def show_one(wanted: str, site: SiteFile = SITE, as_json: AsJson = False) -> Non
         ("cameras", ", ".join(found.cameras)),
         *(("interval", f"{local(i.start, site)} → {local(i.end, site)}") for i in found.intervals),
         ("expires", local(found.expires_at, site)),
+        ("received", local(found.received_at, site)),
         ("registered by", found.registered_by),
         ("opened by", f"{found.opened_by} {local(found.opened_at, site)}".strip()),
         ("document SHA-256", found.document),
@@ -186,7 +187,7 @@ def progress(
 
 @requisition_app.command()
 def review(wanted: str, site: SiteFile = SITE, as_json: AsJson = False) -> None:
-    """Say that one opened by its own registrar has been looked at. Auditor."""
+    """Say that one opened or widened by its own registrar has been looked at. Auditor."""
     gate = client(site)
     made = gate.review(requisition(gate, wanted).id)
     show(made, as_json, _table([made], site))
@@ -199,6 +200,12 @@ def _read(document: Path | None) -> bytes | None:
         return document.read_bytes()
     except OSError as fault:
         raise Invalid(f"{document} cannot be read: {fault.strerror}") from None
+
+
+def _show_in_force(made: RequisitionInfo, as_json: bool, site: Path) -> None:
+    show(made, as_json, _table([made], site))
+    if made.review_due and not as_json:
+        typer.echo("One person registered it and put it in force: the auditor is told; it stays marked until reviewed.")
 
 
 def _table(found: list[RequisitionInfo], site: Path) -> Any:

@@ -132,13 +132,18 @@ class Requisitions:
                 faults.append("attach the scanned requisition first")
             if faults:
                 raise Invalid(*faults)
-            if not may_open(by.id, row.registered_by, others_on_duty):
-                raise DutyRefused(f"{by.name} registered {row.reference}: the other registrar on duty opens it")
+            row.review_due = _alone(row, by, others_on_duty, "opens")
             row.state, row.opened_by, row.opened_at = "open", by.id, now
-            row.review_due = by.id == row.registered_by
             return self._order(s, row, tuple(row.cameras), read(row.intervals), now)
 
-    def amend(self, requisition: str, amendment: Amendment, document: bytes, by: Person) -> list[Opened]:
+    def amend(
+        self,
+        requisition: str,
+        amendment: Amendment,
+        document: bytes,
+        by: Person,
+        others_on_duty: frozenset[str],
+    ) -> list[Opened]:
         """Widen an open requisition on a further document; what must be copied and replayed for it."""
         now = self._clock()
         sha256 = self._keep_document(document)
@@ -157,6 +162,8 @@ class Requisitions:
                 faults.append("the amendment adds nothing: name cameras, intervals or an expiry")
             if faults:
                 raise Invalid(*faults)
+            # A mark that waits for its review stays, whoever widens.
+            row.review_due = _alone(row, by, others_on_duty, "widens") or row.review_due
             s.add(
                 AmendmentRow(
                     requisition=row.id,
@@ -204,7 +211,7 @@ class Requisitions:
             return list(rows)
 
     def review(self, requisition: str, by: Person) -> RequisitionInfo:
-        """The auditor has looked at one that one person both registered and opened."""
+        """The auditor has looked at one that one person both registered and opened or widened."""
         with self._database.write() as s:
             row = _found(s, requisition)
             if not row.review_due:
@@ -418,6 +425,13 @@ def _as_draft(
         offence=row.offence,
         received_at=row.received_at,
     )
+
+
+def _alone(row: RequisitionRow, by: Person, others_on_duty: frozenset[str], does: str) -> bool:
+    """Whether one person both registered it and now opens or widens it; DutyRefused where another one is on duty."""
+    if not may_open(by.id, row.registered_by, others_on_duty):
+        raise DutyRefused(f"{by.name} registered {row.reference}: the other registrar on duty {does} it")
+    return by.id == row.registered_by
 
 
 def _found(s: Session, requisition: str) -> RequisitionRow:

@@ -203,6 +203,23 @@ def test_the_archive_counts_as_full_before_broker_and_store_starve(tmp_path: Pat
         archive.append(gop())
 
 
+def test_a_full_disk_keeps_no_half_view_and_takes_it_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = writer(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr("connectors.archive_views.write_whole", _no_room)
+        with pytest.raises(ArchiveFull, match="free some"):
+            archive.put_view("r-1", "c1", START, "a", 1, b"x")
+        full.setattr(Path, "mkdir", _no_room)
+        with pytest.raises(ArchiveFull, match="free some"):
+            archive.put_view("r-2", "c1", START, "a", 1, b"x")
+    assert not [f for f in tmp_path.rglob("*") if f.is_file()]
+    assert ArchiveReader(tmp_path).get_view(archive.put_view("r-1", "c1", START, "a", 1, b"x")) == b"x"
+
+
+def _no_room(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_two_writers_of_one_segment_are_refused(tmp_path: Path) -> None:
     one, two = writer(tmp_path), writer(tmp_path)
     one.append(gop("c1", 0))

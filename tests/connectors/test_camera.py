@@ -16,9 +16,19 @@ from pydantic import SecretStr
 from connectors.camera import CameraReader, shown
 from connectors.decode import frames
 from connectors.errors import CameraError, CameraUnreachable, CameraUnreadable, CodecUnsupported
-from connectors.gop import Gop
+from connectors.gop import Gap, Gop
 from connectors.site import CameraSite
-from tests.connectors.videos import CLOSED_HEVC, H264_B, OPEN_HEVC, START, file_camera, make_video
+from tests.connectors.videos import (
+    CLOSED_HEVC,
+    H264,
+    H264_B,
+    OPEN_HEVC,
+    START,
+    file_camera,
+    make_video,
+    with_damaged_packets,
+    with_wrong_length,
+)
 
 
 def read(camera: CameraSite, **more: Any) -> list[Gop]:
@@ -123,6 +133,34 @@ def test_a_whole_file_tells_no_shortfall(tmp_path: Path) -> None:
     reader = CameraReader(file_camera(make_video(tmp_path / "a.mp4", options=H264_B)), run="r")
     assert list(reader.gops())
     assert reader.shortfall is None
+
+
+KEYFRAME, ANOTHER = 25, 31
+"""Pictures of the second group of pictures of `make_video`."""
+
+
+@pytest.mark.parametrize("options", [H264, H264_B])
+@pytest.mark.parametrize("picture", [KEYFRAME, ANOTHER])
+def test_a_damaged_group_of_pictures_is_a_gap_and_reading_goes_on(
+    tmp_path: Path, picture: int, options: dict[str, str]
+) -> None:
+    file = make_video(tmp_path / "a.mp4", options=options, frames=100)
+    before, lost, *after = read(file_camera(file))
+    camera = file_camera(with_wrong_length(file, picture))
+    first, gap, *rest = list(CameraReader(camera, run="r").records())
+    assert [first, *rest] == [before, *after]
+    assert isinstance(gap, Gap)
+    assert (gap.sequence, gap.started_at) == (lost.sequence, lost.first_at)
+    assert lost.last_at < gap.ended_at < after[0].first_at
+    assert "25 pictures from 2026-11-20T08:00:01+00:00 on are damaged and left out: a NAL unit of" in gap.reason
+    assert read(camera, resume_after=gap.ended_at, first_sequence=gap.sequence + 1) == after
+
+
+def test_packets_that_come_damaged_are_left_out_and_told(tmp_path: Path) -> None:
+    file = make_video(tmp_path / "a.ts")
+    told: list[None] = []
+    gops = read(file_camera(with_damaged_packets(file)), damaged=lambda: told.append(None))
+    assert told and sum(g.frames for g in gops) == 75 - len(told)
 
 
 def audio_only(path: Path) -> Path:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,15 +20,17 @@ from connectors.errors import CameraUnreachable
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.site import CameraSite
 from tests.connectors.gops import START, gop
-from tests.connectors.videos import file_camera
+from tests.connectors.videos import file_camera, make_video, with_damaged_packets, with_wrong_length
 
 
 class FakeReading:
-    def __init__(self, gops: list[Gop], fault: Exception | None = None, hold: threading.Event | None = None) -> None:
+    def __init__(
+        self, gops: Sequence[Gop | Gap], fault: Exception | None = None, hold: threading.Event | None = None
+    ) -> None:
         self._gops, self._fault, self._hold = gops, fault, hold
         self.shortfall: tuple[datetime, datetime] | None = None
 
-    def gops(self) -> Iterator[Gop]:
+    def records(self) -> Iterator[Gop | Gap]:
         yield from self._gops
         if self._hold is not None:
             self._hold.wait(10)
@@ -37,7 +41,7 @@ class FakeReading:
 class Report:
     def __init__(self) -> None:
         self.states: list[bool] = []
-        self.failures = self.drops = 0
+        self.failures = self.drops = self.damages = 0
 
     def up(self, camera: str, is_up: bool) -> None:
         if self.states[-1:] != [is_up]:
@@ -48,6 +52,9 @@ class Report:
 
     def dropped(self, camera: str) -> None:
         self.drops += 1
+
+    def damaged(self, camera: str) -> None:
+        self.damages += 1
 
 
 STREAM = CameraSite(name="c1", label="c1", url=SecretStr("rtsp://127.0.0.1/x"), masks_dwellings=True)
@@ -131,7 +138,7 @@ def test_a_stream_that_nobody_takes_is_dropped_and_the_hole_told() -> None:
     go_on, all_read = threading.Event(), threading.Event()
 
     class Slow(FakeReading):
-        def gops(self) -> Iterator[Gop]:
+        def records(self) -> Iterator[Gop | Gap]:
             for n in range(10):
                 yield gop(sequence=n)
             all_read.set()
@@ -177,6 +184,61 @@ def test_a_file_that_ends_early_says_so() -> None:
     records = take(feed, lambda r: len(r) == 3)
     assert [type(r) for r in records] == [Gop, Gap, EndOfInterval]
     assert "its header promised" in records[1].reason  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("picture", [0, 25, 31, 99])
+def test_a_damaged_group_of_a_file_is_told_by_name_and_the_rest_is_recorded(
+    tmp_path: Path, picture: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = with_wrong_length(make_video(tmp_path / "a.mp4", frames=100), picture)
+    feed = CameraFeed(file_camera(file, name="place-du-marche"), run="r", position=CameraPosition())
+    feed.start()
+    *records, end = take(feed, lambda r: bool(r) and isinstance(r[-1], EndOfInterval))
+    second = picture // 25
+    assert [type(r) for r in records] == [Gap if n == second else Gop for n in range(4)]
+    assert [r.sequence for r in (*records, end)] == list(range(5))
+    gap = records[second]
+    assert isinstance(gap, Gap)
+    assert gap.started_at == START + timedelta(seconds=second)
+    assert gap.ended_at == START + timedelta(seconds=second + 0.96, microseconds=1)
+    assert [r.getMessage() for r in caplog.records] == [f"camera place-du-marche: {gap.reason}"]
+
+
+def test_a_stream_with_a_damaged_group_is_connected_again_and_the_hole_told() -> None:
+    report = Report()
+    moment = START + timedelta(seconds=1)
+    bad = Gap(camera="c1", scope="live", run="r", sequence=1, started_at=moment, ended_at=moment, reason="damaged")
+    feed = feed_of(
+        STREAM,
+        [FakeReading([gop(sequence=0), bad]), FakeReading([gop(sequence=3)], hold=threading.Event())],
+        report=report,
+    )
+    feed.start()
+    records = take(feed, lambda r: len(r) == 3)
+    feed.stop()
+    assert [type(r) for r in records] == [Gop, Gap, Gop]
+    assert records[1].reason == "camera c1 sends rubbish: damaged"  # type: ignore[union-attr]
+    assert records[1].ended_at == START + timedelta(seconds=3)  # type: ignore[union-attr]
+    assert report.failures == 1
+
+
+@pytest.mark.parametrize("apart_s", [0, 61])
+def test_damaged_packets_are_counted_and_warned_about_once_a_minute(
+    tmp_path: Path, apart_s: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, report, ticks = with_damaged_packets(make_video(tmp_path / "a.ts")), Report(), itertools.count()
+    feed = CameraFeed(
+        file_camera(file),
+        run="r",
+        position=CameraPosition(),
+        report=report,
+        now=lambda: START + timedelta(seconds=apart_s * next(ticks)),
+    )
+    feed.start()
+    take(feed, lambda r: bool(r) and isinstance(r[-1], EndOfInterval))
+    assert report.damages > 2
+    told = [r for r in caplog.records if "camera c1: 1 packets came damaged" in r.getMessage()]
+    assert len(told) == (report.damages if apart_s else 1)
 
 
 def test_a_file_that_cannot_be_opened_ends_without_a_mark_so_that_the_next_start_tries_again() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from connectors.bounds import Bounds, Interval
 from connectors.clickhouse import (
@@ -105,6 +106,24 @@ def test_a_store_that_does_not_answer_is_tried_again_with_growing_pauses() -> No
     assert len(clock.pauses) >= 5 and clock.pauses[-1] > clock.pauses[0]
     assert 15 < clock.now <= 30
     assert "secret-text" not in str(failure.value) and "secret-text" not in repr(nowhere)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        DatabaseError("Code: 243. DB::Exception: Cannot reserve 1.00 MiB, not enough space.", code=243),
+        DatabaseError("Code: 75. DB::ErrnoException: Cannot write: errno: 28, No space left on device.", code=75),
+    ],
+)
+def test_a_store_without_room_is_waited_for(fault: DatabaseError) -> None:
+    def full(_: object) -> None:
+        raise fault
+
+    store = StoreConnection("http://127.0.0.1:1", "passage", "indexer", "x")
+    store._own.client = object()
+
+    with pytest.raises(StoreUnavailable, match="free some.*space"):
+        store.run(full)
 
 
 def test_reading_from_a_store_that_is_down_says_so() -> None:

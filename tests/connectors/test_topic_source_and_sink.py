@@ -88,12 +88,57 @@ def test_a_partition_long_idle_is_asked_less_often_until_something_comes() -> No
     assert waits_s() == first
 
 
-def test_from_end_sees_only_what_comes_later() -> None:
+def sequences(partition: Any) -> list[int]:
+    return [i.record.sequence for i in drained(partition)]
+
+
+def test_a_partition_told_where_to_begin_sees_only_what_comes_later() -> None:
     broker = broker_with(encode(gop(sequence=0)))
-    source = part(broker, from_end=True)
+    source = part(broker, starts={0: 1})
     assert drained(source) == []
     put(broker, encode(gop(sequence=1)))
-    assert [i.record.sequence for i in drained(source)] == [1]
+    assert sequences(source) == [1]
+
+
+@pytest.mark.parametrize("snapshot", [{"next": 1, "ended": []}, {"next": None, "ended": []}, None])
+def test_a_resume_before_the_first_record_begins_where_the_first_start_did(snapshot: Any) -> None:
+    broker = broker_with(encode(gop(sequence=0)))
+    source = part(broker, starts={0: 1})
+    assert drained(source) == []
+    assert source.snapshot() == {"next": 1, "ended": []}
+    put(broker, encode(gop(sequence=1)))
+    assert sequences(part(broker, snapshot, starts={0: 1})) == [1]
+
+
+class LosesConnections(MemoryBroker):
+    """Loses the connection at the next poll once `lose` is set."""
+
+    lose = False
+
+    def reader(self, topic: str, starts: Any) -> Any:
+        reader = super().reader(topic, starts)
+        poll = reader.poll
+
+        def polled(most: int) -> list[Any]:
+            if self.lose:
+                self.lose = False
+                raise BrokerUnavailable("the connection is lost")
+            return poll(most)
+
+        reader.poll = polled  # type: ignore[method-assign]
+        return reader
+
+
+def test_a_reconnection_before_the_first_record_begins_where_the_first_start_did() -> None:
+    broker = LosesConnections()
+    broker.ensure_topic(TOPIC, TopicSettings(partitions=1))
+    put(broker, encode(gop(sequence=0)))
+    source = part(broker, starts={0: 1})
+    assert drained(source) == []
+    put(broker, encode(gop(sequence=1)))
+    broker.lose = True
+    assert sequences(source) == [1]
+    assert not broker.lose
 
 
 def test_the_position_stays_at_the_first_part_of_a_gop_half_read() -> None:

@@ -18,6 +18,7 @@ CLOSED_HEVC = {"x265-params": "keyint=25:min-keyint=25:open-gop=0:log-level=none
 OPEN_HEVC = {"x265-params": "keyint=25:min-keyint=25:open-gop=1:log-level=none"}
 H264 = {"g": "25", "preset": "ultrafast"}
 H264_B = {"g": "25", "x264-params": "bframes=2:log-level=-1"}
+TS_PACKET = 188
 
 
 def make_video(
@@ -45,6 +46,25 @@ def make_video(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
     return path
+
+
+def with_wrong_length(file: Path, picture: int) -> Path:
+    """The MP4 with the length of a picture's first NAL unit beyond the end of its packet, as a bad disk leaves it."""
+    with av.open(str(file)) as container:
+        at = [p.pos for p in container.demux(video=0) if p.size][picture]
+    data = bytearray(file.read_bytes())
+    data[at] ^= 0x40
+    file.write_bytes(data)
+    return file
+
+
+def with_damaged_packets(file: Path) -> Path:
+    """The MPEG transport stream with some of its packets marked as damaged on the way."""
+    data = bytearray(file.read_bytes())
+    for at in range(20 * TS_PACKET, len(data), 9 * TS_PACKET):
+        data[at + 1] |= 0x80
+    file.write_bytes(data)
+    return file
 
 
 def file_camera(path: Path | str, name: str = "c1", **more: Any) -> CameraSite:

@@ -13,11 +13,12 @@ from connectors.memory_broker import MemoryBroker
 from connectors.records import Joiner, decode_frame
 from connectors.sealing import open_gop
 from connectors.site import Site
+from flows import metrics
 from flows.capture import capture
 from flows.drain import Drain
 from flows.recovery import forget_recovery, recovery_dir
 from flows.share import Share
-from tests.connectors.videos import START, file_camera, make_video
+from tests.connectors.videos import START, file_camera, make_video, with_damaged_packets, with_wrong_length
 from tests.flows.sites import site_of, write_public_key
 
 
@@ -64,6 +65,22 @@ def test_files_go_whole_and_in_order_to_their_partition_with_their_end_marked(
         assert [r.sequence for r in mine] == list(range(5 + n))
         assert mine[-1].ended_at == mine[-2].last_at  # type: ignore[union-attr]
     assert {m.partition for m in broker.messages(topics.FRAMES_LIVE)} == {0, 1}
+
+
+def test_damage_is_told_in_the_metrics_and_the_rest_of_the_file_is_captured(tmp_path: Path) -> None:
+    broken = with_wrong_length(make_video(tmp_path / "a.mp4", frames=100), 31)
+    noisy = with_damaged_packets(make_video(tmp_path / "b.ts"))
+    broker = MemoryBroker()
+    run(site_of(tmp_path, [file_camera(broken, "broken"), file_camera(noisy, "noisy")]), broker)
+    assert [type(r) for r in of(records(broker), "broken")] == [Gop, Gap, Gop, Gop, EndOfInterval]
+
+    def counted(name: str, camera: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value(name, {"flow": "capture", "camera": camera})
+
+    assert counted("passage_gap_seconds_total", "broken") == pytest.approx(0.96, abs=0.001)
+    frames = counted("passage_frames_total", "noisy")
+    damaged = counted("passage_damaged_packets_total", "noisy")
+    assert damaged and frames == 75 - damaged
 
 
 def test_what_was_captured_is_not_captured_again(tmp_path: Path, videos: list[Path]) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from flows.errors import MostlyBad
 from flows.index import index
 from flows.share import Share
 from reid.passage import Passage
+from tests.flows.draining import EndsAtTheEnd
 from tests.flows.failing import run_apart
 from tests.flows.made_records import Found, captured, made_site, publish, replayed, second
 from tests.flows.sites import write_order, write_public_key
@@ -258,6 +260,31 @@ def test_continuous_indexing_looks_only_at_cameras_in_that_mode(site: Site, gops
     index(own, Share(), drain, broker=broker, detector=(detector, 0.25))
     found = Found(broker, "live")
     assert detector.frames == 0 and {c.camera for c in found.coverage.values()} == {"c2"}
+
+
+class Dies(MemoryBroker):
+    """The process dies as it begins to read."""
+
+    def reader(self, topic: str, starts: object) -> NoReturn:
+        raise RuntimeError("killed")
+
+
+def test_what_is_captured_after_a_kill_before_the_first_snapshot_is_indexed(
+    site: Site, gops: dict[str, list[Gop]]
+) -> None:
+    own = site.model_copy(
+        update={"cameras": tuple(c.model_copy(update={"indexing": "continuous"}) for c in site.cameras)}
+    )
+    broker, dies, drain = MemoryBroker(), Dies(), Drain()
+    for each in (broker, dies):
+        publish(each, own, "live", [g for of in gops.values() for g in of[:6]])
+    with pytest.raises(RuntimeError, match="killed"):
+        run_apart(lambda: index(own, Share(), Drain(), broker=dies, detector=DETECTOR, from_end=True))
+    publish(broker, own, "live", [g for of in gops.values() for g in of[6:]])
+    index(own, Share(), drain, broker=EndsAtTheEnd(broker, drain), detector=DETECTOR, from_end=True)
+    found = Found(broker, "live")
+    assert {c.camera for c in found.coverage.values()} == {"c1", "c2"}
+    assert min(c.started_at for c in found.coverage.values()) == gops["c1"][6].first_at
 
 
 def test_two_scopes_of_one_hour_are_two_rows(site: Site, gops: dict[str, list[Gop]]) -> None:

@@ -140,7 +140,7 @@ def test_closing_in_the_middle_of_a_copy_leaves_nothing(town: Town, monkeypatch:
 
 def test_an_amendment_secures_what_it_adds(town: Town) -> None:
     requisition = town.opened()
-    town.client("greffe").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", cameras=("pont",))
+    town.client("chef").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", cameras=("pont",))
     assert {g.camera for g in copies(town, requisition)} == {"mairie", "gare", "pont"}
     assert len(list((town.folder / "orders").glob("*.order"))) == 2
 

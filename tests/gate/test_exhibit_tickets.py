@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from functools import partial
 
 import pytest
 
 from gate.client import GateClient, GateError
-from gate.errors import Conflict, GrantUnknown, NotFound, OutsideScope
+from gate.errors import Conflict, GrantUnknown, HabilitationLapsed, NotFound, OutsideScope, SignedOut
 from gate.exhibits import fingerprint
 from tests.gate.test_exhibits import span
 from tests.gate.town import Town
@@ -52,10 +53,30 @@ def test_a_ticket_is_of_one_session(town: Town) -> None:
     grant, theirs = tech.grant(requisition, ("export",)).id, other.grant(requisition, ("export",)).id
     asked = tech.ask_export(grant, **ASKED)
     for client, through in ((other, grant), (other, theirs), (town.client("tech"), grant), (tech, theirs)):
-        with pytest.raises(NotFound):
-            client.export_status(through, asked.id)
-        with pytest.raises(NotFound):
-            download(client, through, asked.id)
+        for look in (client.export_status, partial(download, client)):
+            before = len(town.journal())
+            with pytest.raises(NotFound):
+                look(through, asked.id)
+            (refusal,) = town.journal()[before:]
+            assert (refusal["phase"], refusal["act"], refusal["person"]) == ("refusal", "export", client.whoami().name)
+            assert "another session" in refusal["details"]["why"]
+    before = len(town.journal())
+    with pytest.raises(NotFound):
+        tech.export_status(grant, "guessed")
+    assert len(town.journal()) == before  # no package at all: nothing was tried on one
+
+
+def test_a_page_that_looks_how_far_it_has_come_does_not_put_the_idle_lock_off(town: Town) -> None:
+    requisition = town.opened()
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("export",)).id
+    asked = tech.ask_export(grant, **ASKED)
+    for _ in range(town.site.gate.idle_lock_minutes - 1):
+        town.clock.turn(minutes=1)
+        assert tech.export_status(grant, asked.id).state == "ready"
+    town.clock.turn(minutes=1)
+    with pytest.raises(SignedOut, match="without activity"):
+        tech.export_status(grant, asked.id)
 
 
 def test_a_ticket_dies_with_its_requisition(town: Town) -> None:
@@ -66,7 +87,21 @@ def test_a_ticket_dies_with_its_requisition(town: Town) -> None:
     town.client("chef").close_requisition(requisition)
     with pytest.raises(GrantUnknown):
         download(tech, grant, asked.id)
+    refusal = town.journal()[-1]
+    assert (refusal["phase"], refusal["act"], refusal["reference"]) == ("refusal", "export", "PV 2026/1234")
+    assert refusal["person"] == "Tech" and "closed" in refusal["details"]["why"]
     assert tech.export_status(grant, asked.id).state == "ready"
+
+
+def test_a_ticket_dies_with_the_habilitation(town: Town) -> None:
+    requisition = town.opened()
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("export",)).id
+    asked = tech.ask_export(grant, **ASKED)
+    town.gate.people.withdraw_credentials(town.people["tech"], "habilitation", "H-tech")
+    with pytest.raises(HabilitationLapsed):
+        download(tech, grant, asked.id)
+    assert (town.journal()[-1]["phase"], town.journal()[-1]["act"]) == ("refusal", "export")
 
 
 def test_what_broke_off_says_so_and_may_be_begun_again(town: Town) -> None:

@@ -22,7 +22,7 @@ from gate.errors import (
     SignedOut,
     SignInRefused,
 )
-from gate.messages import Act, Decision
+from gate.messages import Act, Amendment, Decision
 from tests.gate.town import PASSWORD, PDF, START, Town, canaries
 
 ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace", "export")
@@ -73,6 +73,21 @@ def test_rewind_gives_the_seconds_asked_for_and_no_other(case: tuple[Town, str, 
     last = town.journal()[-1]
     assert (last["phase"], last["act"]) == ("outcome", "rewind")
     assert last["person"] == "Tech" and last["purpose"] and last["reference"] == "PV 2026/1234"
+
+
+@pytest.mark.parametrize(
+    ("named", "recorded"),
+    [("Major Roy", "Major Roy"), (" ", "Capitaine Durand, commissariat")],
+)
+def test_the_journal_names_who_directed_each_act(
+    case: tuple[Town, str, GateClient, str], named: str, recorded: str
+) -> None:
+    town, requisition, tech, _ = case
+    before = len(town.journal())
+    tech.rewind(tech.grant(requisition, ("rewind",), directed_by=named).id, "mairie", span(12, 20))
+    fresh = town.journal()[before:]
+    assert {e["act"] for e in fresh} == {"grant", "rewind"}
+    assert {e.get("directed_by") for e in fresh} == {recorded}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +178,25 @@ def test_ranges_for_a_player(case: tuple[Town, str, GateClient, str]) -> None:
     assert len(town.journal()) == entries  # one playing is one act
 
 
+def test_saving_what_was_just_played_is_an_act_of_its_own(case: tuple[Town, str, GateClient, str]) -> None:
+    town, _, tech, grant = case
+    http, headers = town.http(), {"Authorization": f"Bearer {tech.token}"}
+    played, saved = (
+        tech.video_url(grant, "mairie", span(12, 20), download=wanted).removeprefix("http://testserver")
+        for wanted in (False, True)
+    )
+    clip = http.get(played, headers=headers).content
+    for _ in range(2):
+        entries = len(town.journal())
+        answer = http.get(saved, headers=headers)
+        assert answer.content == clip and "attachment" in answer.headers["content-disposition"]
+        fresh = town.journal()[entries:]
+        assert [(e["act"], e["phase"]) for e in fresh] == [("save", "intent"), ("save", "outcome")]
+        assert fresh[0]["details"]["camera"] == "mairie" and fresh[0]["reference"] == "PV 2026/1234"
+    entries = len(town.journal())
+    assert http.get(played, headers=headers).content == clip and len(town.journal()) == entries
+
+
 def test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read(town: Town) -> None:
     http = town.http()
     town.clock.turn(seconds=31)
@@ -229,6 +263,9 @@ def test_playing_stops_at_the_chunk_after_closure(case: tuple[Town, str, GateCli
     town.gate.requisitions.close(requisition, None)
     with pytest.raises((GrantUnknown, BasisNotOpen)):
         next(pieces)
+    stopped = town.journal()[-1]
+    assert (stopped["phase"], stopped["act"], stopped["reference"]) == ("refusal", "video", "PV 2026/1234")
+    assert stopped["details"]["camera"] == "mairie" and "closed" in stopped["details"]["why"]
 
 
 def test_habilitation_that_lapses_in_mid_act(case: tuple[Town, str, GateClient, str]) -> None:
@@ -241,6 +278,8 @@ def test_habilitation_that_lapses_in_mid_act(case: tuple[Town, str, GateClient, 
     town.gate.people.withdraw_credentials(town.people["tech"], "habilitation", "H-tech")
     with pytest.raises(HabilitationLapsed):
         next(pieces)
+    stopped = town.journal()[-1]
+    assert (stopped["phase"], stopped["act"]) == ("refusal", "video") and "habilitation" in stopped["details"]["why"]
     with pytest.raises(HabilitationLapsed):
         tech.search(grant)
 
@@ -302,6 +341,29 @@ def test_who_registers_does_not_open_while_another_is_on_duty(town: Town) -> Non
         audit.review(drafted.id)
 
 
+def test_who_registers_does_not_widen_while_another_is_on_duty(town: Town) -> None:
+    requisition = town.opened()
+    greffe, chef = (town.gate.people.person(town.people[login]) for login in ("greffe", "chef"))
+    wider = Amendment(reference="PV 2026/1234 bis", cameras=("pont",))
+    amend = town.gate.requisitions.amend
+    with pytest.raises(DutyRefused, match="the other registrar on duty widens it"):
+        amend(requisition, wider, PDF, greffe, frozenset({chef.id}))
+    assert town.gate.requisitions.info(requisition).amendments == 0
+    assert not any(order.review_due for order in amend(requisition, wider, PDF, chef, frozenset({greffe.id})))
+
+
+def test_who_registers_and_widens_alone_is_marked_until_reviewed(town: Town) -> None:
+    requisition = town.opened()
+    town.clock.turn(minutes=town.site.gate.idle_lock_minutes)  # nobody else is at a desk
+    greffe = town.client("greffe")
+    later = START + timedelta(days=21)
+    assert greffe.amend(requisition, reference="bis", document=PDF, expires_at=later).review_due
+    chef = town.client("chef")
+    assert chef.amend(requisition, reference="ter", document=PDF, cameras=("pont",)).review_due
+    assert not town.client("audit").review(requisition).review_due
+    assert not chef.amend(requisition, reference="quater", document=PDF, expires_at=later + SECOND).review_due
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -340,10 +402,10 @@ def test_amendment_widens_on_a_document_and_only_then(case: tuple[Town, str, Gat
     town, requisition, tech, grant = case
     with pytest.raises(OutsideScope):
         tech.grant(requisition, ("rewind",), cameras=("pont",))
-    greffe = town.client("greffe")
+    chef = town.client("chef")
     with pytest.raises(Invalid):
-        greffe.amend(requisition, reference="", document=PDF, cameras=("pont",))
-    widened = greffe.amend(requisition, reference="PV 2026/1234 bis", document=PDF, cameras=("pont",))
+        chef.amend(requisition, reference="", document=PDF, cameras=("pont",))
+    widened = chef.amend(requisition, reference="PV 2026/1234 bis", document=PDF, cameras=("pont",))
     assert widened.cameras == ("gare", "mairie", "pont") and widened.amendments == 1
     with pytest.raises(OutsideScope):  # an old grant stays as narrow as it was
         tech.rewind(grant, "pont", span(12, 20))

@@ -66,9 +66,10 @@ def test_the_whole_life_of_a_requisition(tmp_path: Path, monkeypatch: pytest.Mon
         *("--during", "2026-03-20 15:00:10..2026-03-20 15:00:40", "--article", "60-1", "--authority", "opj"),
         *("--name", "Capitaine Durand, commissariat", "--inquiry", "2026/000123"),
         *("--offence", "violences en réunion", "--purpose", "retrouver une voiture rouge"),
-        *("--expires", "2026-04-15 12:00", "--document", "pv.pdf"),
+        *("--expires", "2026-04-15 12:00", "--document", "pv.pdf", "--received", "20/03/2026 15:30"),
     )
     assert "the other registrar" in run("requisition", "open", "PV 2026/1234", fails=True)
+    assert "20/03/2026 15:30:00" in run("requisition", "show", "PV 2026/1234")
     office.sign_in("chef")
     requisition = json.loads(run("requisition", "open", "PV 2026/1234", "--json"))["id"]
 
@@ -125,6 +126,8 @@ def test_the_whole_life_of_a_requisition(tmp_path: Path, monkeypatch: pytest.Mon
     office.sign_in("greffe")
     bilan = run("bilan", "2026", "--json", "--pdf", "bilan.pdf")
     assert json.loads(bilan)["exports"] == 1 and json.loads(bilan)["by_offence"] == {"violences en réunion": 1}
+    (line,) = json.loads(bilan)["lines"]
+    assert line["delay_hours"] == 0.5  # from the paper's arrival at half past three to the opening
     assert not any(name in bilan for name in ("Tech", "Greffe", "Durand"))
     assert Path("bilan.pdf").read_bytes().startswith(b"%PDF")
     office.sign_in("audit")
