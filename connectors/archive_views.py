@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connectors.errors import ArchiveError
+from connectors.errors import ArchiveError, ArchiveFull
 from connectors.whole_file import write_whole
 
 VIEWS = "views"
@@ -27,13 +28,18 @@ class ArchiveViews:
         self._root = root / VIEWS
 
     def put(self, scope: str, camera: str, at: datetime, passage_id: str, number: int, data: bytes) -> str:
-        """Keep a view; its reference."""
+        """Keep a view; its reference. Raises ArchiveFull, with nothing half written."""
         reference = view_reference(scope, camera, at, passage_id, number)
         file = self._file(reference)
-        file.parent.mkdir(parents=True, exist_ok=True)
         try:
+            file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, data, durable=True)
         except OSError as fault:
+            if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise ArchiveFull(
+                    f"no room left on the archive's disk for the view {reference}: free some, or move `data` to a "
+                    "larger disk; it goes on by itself then, from where it stopped"
+                ) from fault
             raise ArchiveError(f"the view {reference} cannot be written: {fault.strerror}") from fault
         return reference
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +23,9 @@ _REFUSED: Final = frozenset({164, 497, 516, 192, 193, 194, 36})
 """READONLY, ACCESS_DENIED, AUTHENTICATION_FAILED, UNKNOWN_USER, WRONG_PASSWORD, REQUIRED_PASSWORD, BAD_ARGUMENTS."""
 _PASSING: Final = frozenset({202, 159, 209, 210, 241, 252, 285, 319})
 """Too many statements, timeouts, network, memory limit, too many parts, quorum: worth trying again."""
+_NOT_ENOUGH_SPACE: Final = 243
+_NO_ROOM: Final = os.strerror(errno.ENOSPC)
+"""In the text of a write that the disk refused: its code is then that of any failed write."""
 
 
 @dataclass
@@ -80,6 +85,11 @@ class StoreConnection:
         text = str(fault)
         if code in _REFUSED:
             return StoreRefused(f"the store refused {self.user} (code {code}): {text[:500]}")
+        if code == _NOT_ENOUGH_SPACE or _NO_ROOM in text:
+            return StoreUnavailable(
+                f"no room left on the disk of the store at {self.url}: free some; writing goes on by itself then, "
+                f"from where it stopped (code {code}): {text[:300]}"
+            )
         if code in _PASSING or (code is None and isinstance(fault, OperationalError)):
             return StoreUnavailable(f"the store at {self.url} does not answer {self.user} now: {text[:300]}")
         return StoreError(f"the store failed (code {code}): {text[:500]}")

@@ -29,8 +29,8 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
     first.metric(t("camera_hours_per_hour"), "–" if hours is None else f"{hours:.1f}", help=t("camera_hours_help"))
     rates = [p.frames_per_s for p in status.processes if p.frames_per_s is not None]
     second.metric(t("frames_per_s"), f"{sum(rates):.0f}" if rates else "–")
-    lags = [p.lag_records for p in status.processes if p.lag_records is not None]
-    third.metric(t("lag"), sum(lags) if lags else "–")
+    lags = [p.lag_s for p in status.processes if p.lag_s is not None]
+    third.metric(t("lag"), _seconds(max(lags)) if lags else "–")
     free = status.disk_free_bytes
     fourth.metric(t("disk_free"), "–" if free is None else t("gigabytes", n=f"{free / 1e9:.0f}"))
     if status.cameras:
@@ -50,7 +50,7 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
                 t("process"): p.name,
                 t("state"): t("process_" + p.state),
                 t("frames_per_s"): "" if p.frames_per_s is None else f"{p.frames_per_s:.1f}",
-                t("lag"): "" if p.lag_records is None else str(p.lag_records),
+                t("lag"): "" if p.lag_s is None else _seconds(p.lag_s),
                 t("detail"): p.detail,
             }
             for p in status.processes
@@ -60,6 +60,10 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
     if status.stage_seconds:
         st.subheader(t("stage_seconds"))
         st.bar_chart(status.stage_seconds, horizontal=True, y_label="", x_label=t("seconds_label"))
+
+
+def _seconds(lag_s: float) -> str:
+    return t("seconds", n=f"{lag_s:.1f}")
 
 
 def _camera_state(word: str) -> str:

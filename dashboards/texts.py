@@ -172,7 +172,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "process_down": ("arrêté", "down"),
     "process_finished": ("terminé", "finished"),
     "frames_per_s": ("Images/s", "Frames/s"),
-    "lag": ("Retard (enregistrements)", "Lag (records)"),
+    "lag": ("Retard", "Lag"),
     "camera_hours_per_hour": ("Heures-caméra par heure", "Camera-hours per hour"),
     "no_status": ("Aucune mesure reçue pour l'instant.", "No figures received yet."),
     "refresh": ("Actualiser", "Refresh"),

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import bytewax.operators as op
 import msgspec
@@ -24,7 +24,7 @@ from connectors import topics
 from connectors.archive_views import ArchiveViews
 from connectors.broker import Broker, back_off
 from connectors.clickhouse import open_writer
-from connectors.errors import StoreUnavailable
+from connectors.errors import ArchiveFull, StoreUnavailable
 from connectors.gop import EndOfInterval
 from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder
@@ -44,6 +44,9 @@ from flows.recovery import recovery_dir, run_flow
 from flows.replay import load_order
 from reid.linking import Linking
 from reid.passage import LIVE, Coverage, Passage, Track, VehicleLink
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSink(DynamicSink[Row]):
-    """Inserts rows, views first. While the store is away it tries again, and Kafka keeps what is not yet stored."""
+    """Inserts rows, views first. While the store is away or the disk full it tries again; Kafka keeps the rest."""
 
     store: Callable[[], StoreWriter]
     views: ArchiveViews
@@ -98,16 +101,16 @@ class _StoreSinkPartition(StatelessSinkPartition[Row]):
         self._store = sink.store()
 
     def write_batch(self, items: list[Row]) -> None:
-        passages = [self._without_pictures(i) for i in items if isinstance(i, Passage)]
+        passages = [self._patiently(self._without_pictures, i) for i in items if isinstance(i, Passage)]
         tracks = [i for i in items if isinstance(i, Track)]
         coverage = [i for i in items if isinstance(i, Coverage)]
         links = [i for i in items if isinstance(i, VehicleLink)]
         with metrics.stage(FLOW, "write"):
             # A passage is found only once its track and coverage can be shown with it.
-            self._patiently(tracks, self._store.insert_tracks)
-            self._patiently(coverage, self._store.insert_coverage)
-            self._patiently(passages, self._store.insert_passages)
-            self._patiently(links, self._store.insert_links)
+            self._patiently(self._store.insert_tracks, tracks)
+            self._patiently(self._store.insert_coverage, coverage)
+            self._patiently(self._store.insert_passages, passages)
+            self._patiently(self._store.insert_links, links)
         for passage in passages:
             metrics.count("passage_passages_total", flow=FLOW, camera=passage.camera)
 
@@ -121,21 +124,20 @@ class _StoreSinkPartition(StatelessSinkPartition[Row]):
             views.append(view)
         return msgspec.structs.replace(passage, views=tuple(views))
 
-    def _patiently(self, rows: list[Any], insert: Callable[[list[Any]], None]) -> None:
-        if not rows:
-            return
+    def _patiently(self, act: Callable[[Given], Made], given: Given) -> Made:
         stopping_since: float | None = None
-        for wait_s in back_off():
+        waits = back_off()
+        while True:
             try:
-                insert(rows)
-                return
-            except StoreUnavailable as fault:
+                return act(given)
+            except (StoreUnavailable, ArchiveFull) as fault:
+                wait_s = next(waits)
                 if self._sink.stop():
                     stopping_since = stopping_since or self._sink.clock()
                     if self._sink.clock() - stopping_since > STOPPING_S:
                         raise
                     wait_s = min(wait_s, 1.0)
-                log.warning("%s; writing %d rows again in %.1f s", fault, len(rows), wait_s)
+                log.warning("%s (trying again in %.1f s)", fault, wait_s)
                 self._sink.sleep(wait_s)
 
 

@@ -23,11 +23,12 @@ from typing import Literal, Protocol, TypeVar
 import msgspec
 
 from connectors import topics
+from connectors.archive import LEAST_FREE_BYTES
 from connectors.errors import BrokerError, ConnectorError, OrderError, OrderExpired, SiteError
 from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder, load_orders_key, read_close, read_order
 from connectors.site import Site, load_site
-from connectors.whole_file import write_whole
+from flows.progress import StatusFile
 from flows.share import Share
 from infra.process import spawn, stop
 from infra.supervisor import BAD_CONFIGURATION
@@ -40,6 +41,8 @@ AT_ONCE = 2
 """Orders worked on at the same time; the others wait their turn, oldest first."""
 DEATHS = 12
 """A run that dies more often than this is given up, and its order with it, until `passage up` is started anew."""
+LONGEST_PAUSE_S = 30.0
+"""Between the death of a run and its next start."""
 
 
 class Run(Protocol):
@@ -101,6 +104,7 @@ class Jobs:
         delete_topics: Callable[[Iterable[str]], None],
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self.site = site
         self.folder = site.data / "orders"
@@ -109,9 +113,11 @@ class Jobs:
         self._delete_topics = delete_topics
         self._clock = clock
         self._now = now
+        self._free = free
         self._jobs: dict[str, Job] = {}
         self._refused: dict[str, int] = {}
         """Order files already found bad, by their modification time, so that each is told once."""
+        self._files: dict[Path, StatusFile] = {}
 
     def tick(self) -> None:
         """One round: closures first, then new orders, then the runs."""
@@ -158,7 +164,7 @@ class Jobs:
             log.error("%s: %s", file.name, fault)
             self._refused[file.stem] = stamp
             if isinstance(fault, OrderExpired):
-                _write(progress, Progress(state="failed", message=str(fault)))
+                self._written(progress, Progress(state="failed", message=str(fault)))
             return
         if any(job.order.scope == order.scope for job in self._jobs.values()):
             return  # an amendment's order shares topics and positions with the first: one after the other
@@ -187,13 +193,17 @@ class Jobs:
             if status is None:
                 continue
             if status == 0:
-                del job.left[name]
-                self._remember_finished(job.order.id, name)
-                log.info("order %s: %s has finished", job.order.id, name)
+                if self._remember_finished(job.order.id, name):
+                    del job.left[name]
+                    log.info("order %s: %s has finished", job.order.id, name)
                 continue
             job.left[name] = None
-            job.deaths[name] = job.deaths.get(name, 0) + 1
-            job.not_before[name] = now + min(0.5 * 2 ** job.deaths[name], 30.0)
+            # Without room a run cannot keep its positions either: its death says nothing against the order.
+            full = self._free(self.folder) < LEAST_FREE_BYTES
+            job.deaths[name] = job.deaths.get(name, 0) + (not full)
+            job.not_before[name] = now + (
+                LONGEST_PAUSE_S if full else min(0.5 * 2 ** job.deaths[name], LONGEST_PAUSE_S)
+            )
             log.warning("order %s: %s ended with status %d", job.order.id, name, status)
             if status == BAD_CONFIGURATION or job.deaths[name] > DEATHS:
                 self._end_runs(job)
@@ -223,11 +233,13 @@ class Jobs:
                 job.left[name] = None
 
     def _finish(self, job: Job, state: Literal["done", "failed"], message: str) -> None:
-        self._tell(job, state, message)
+        if not self._tell(job, state, message):
+            return  # the next round tries again, as soon as there is room
         del self._jobs[job.order.id]
         log.info("order %s: %s %s", job.order.id, state, message)
 
-    def _tell(self, job: Job, state: Literal["running", "done", "failed"], message: str = "") -> None:
+    def _tell(self, job: Job, state: Literal["running", "done", "failed"], message: str = "") -> bool:
+        """Whether the gate can read it."""
         reports = {name: self._reports(job.order.id, name) for name in FLOWS}
         asked = sum((i.end - i.start).total_seconds() for _, i in job.order.stretches())
         indexed, replayed = reports["index"], reports["replay"]
@@ -238,9 +250,9 @@ class Jobs:
             passages=round(sum(r.passages for r in indexed)),
             message=message or "; ".join(r.message for own in reports.values() for r in own if r.message),
         )
-        if said != job.said:
+        if said != job.said and self._written(self._progress_file(job.order.id), said):
             job.said = said
-            _write(self._progress_file(job.order.id), said)
+        return said == job.said
 
     def _reports(self, order: str, flow: str) -> list[FlowReport]:
         """What the flow's runs say: `orders/<id>.<flow>.json`, or one such file a share."""
@@ -284,8 +296,11 @@ class Jobs:
     def _finished(self, order: str) -> set[str]:
         return set(_read(self.folder / f"{order}.finished.json", list[str]) or ())
 
-    def _remember_finished(self, order: str, name: str) -> None:
-        _write(self.folder / f"{order}.finished.json", sorted(self._finished(order) | {name}))
+    def _remember_finished(self, order: str, name: str) -> bool:
+        return self._written(self.folder / f"{order}.finished.json", sorted(self._finished(order) | {name}))
+
+    def _written(self, file: Path, what: object) -> bool:
+        return self._files.setdefault(file, StatusFile(file)).write(msgspec.json.encode(what))
 
 
 class Processes:
@@ -313,10 +328,6 @@ def _read(file: Path, kind: type[T]) -> T | None:
         return msgspec.json.decode(file.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
-
-
-def _write(file: Path, what: object) -> None:
-    write_whole(file, msgspec.json.encode(what))
 
 
 def _last_line(file: Path) -> str:

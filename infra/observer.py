@@ -90,7 +90,8 @@ class Observer:
                     name=s.name,
                     state=_STATES.get(s.state, "down"),
                     frames_per_s=self._frames_per_s(s.name),
-                    detail=s.message or _asked(reading.metrics.get(s.name)) or self._lag(reading.metrics.get(s.name)),
+                    lag_s=self._lag_s(reading.metrics.get(s.name)),
+                    detail=s.message or _asked(reading.metrics.get(s.name)),
                 )
                 for s in state.services
             )
@@ -125,11 +126,10 @@ class Observer:
                 took += after.at - before.at
         return round(done / took, 2) if took > 0 else None
 
-    def _lag(self, metrics: Metrics | None) -> str:
-        """How far behind the slowest camera of a flow is; files were recorded at any time and have no lag."""
+    def _lag_s(self, metrics: Metrics | None) -> float | None:
         lags = {} if metrics is None else metrics.by("passage_lag_seconds", "camera")
         live = [lag for name, lag in lags.items() if any(c.name == name and not c.is_file for c in self._site.cameras)]
-        return f"{max(live):.1f} s behind" if live else ""
+        return round(max(live), 1) if live else None
 
     def _cameras(self, state: StackState, reading: Reading) -> dict[str, str]:
         capture = next((s for s in state.services if s.name == "capture"), None)

@@ -10,8 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.live import Live
 
 from connectors.errors import SiteError
 from connectors.site import Site, load_site
+from flows.progress import StatusFile
 from infra import preflight
 from infra.errors import StackError
 from infra.kafka_jars import class_path
@@ -33,8 +35,8 @@ from infra.stack_state import (
     held,
     read_state,
     state_file,
+    state_of,
     watching_pid,
-    write_state,
 )
 from infra.stack_table import stack_table
 from infra.supervisor import Child, Supervisor
@@ -113,6 +115,7 @@ def up(file: Path, console: Console) -> int:
 def _watch(site: Site, file: Path, console: Console) -> int:
     supervisor = Supervisor(services(site, file), Processes(site.data / "logs"), time.monotonic)
     asked, again = threading.Event(), threading.Event()
+    shown = StatusFile(state_file(site), partial(_say, console))
     reloads, fault = 0, ""
     with _signals(asked, again, supervisor), _display(console) as show:
         written = 0.0
@@ -128,13 +131,16 @@ def _watch(site: Site, file: Path, console: Console) -> int:
                 if time.monotonic() - written > 1.0:
                     written = time.monotonic()
                     watched = list(supervisor.watched.values())
-                    show(write_state(site, watched, written, reloads=reloads, fault=fault))
+                    state = state_of(site, watched, written, reloads=reloads, fault=fault)
+                    shown.write(state.encoded())
+                    show(state)
                 asked.wait(_TICK_S)
         finally:
             supervisor.end(time.sleep)
             status.stop()
-            write_state(site, list(supervisor.watched.values()), time.monotonic(), ended=True)
-    console.print(f"{site.name} has ended; nothing is left running")
+            ended = state_of(site, list(supervisor.watched.values()), time.monotonic(), ended=True)
+            shown.write(ended.encoded())
+    _say(console, f"{site.name} has ended; nothing is left running")
     return 0
 
 
@@ -146,9 +152,9 @@ def _reload(file: Path, running: Site, supervisor: Supervisor, console: Console)
             raise SiteError(["data cannot change while the stack runs: `passage down`, then `passage up`"])
         ended = supervisor.change(services(site, file))
     except SiteError as refused:
-        console.print(f"the changed site file is refused, all goes on as before: {refused}", markup=False)
+        _say(console, f"the changed site file is refused, all goes on as before: {refused}")
         return str(refused)
-    console.print(f"site file read again; started anew: {', '.join(ended) or 'nothing'}", markup=False)
+    _say(console, f"site file read again; started anew: {', '.join(ended) or 'nothing'}")
     return ""
 
 
@@ -190,12 +196,18 @@ def _lines(console: Console) -> Callable[[StackState], None]:
             line = f"{service.name}: {service.state}{f' ({service.message})' if service.message else ''}"
             if known.get(service.name) != line:
                 known[service.name] = line
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                _say(console, line)
         if state.settled and not told[0]:
             told[0] = True
-            console.print("everything runs", markup=False)
+            _say(console, "everything runs")
 
     return show
+
+
+def _say(console: Console, line: str) -> None:
+    """Print a line. In the background it goes to a log, and a full disk must not end the watch over a line."""
+    with suppress(OSError):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def up_detached(file: Path, tell: Callable[[StackState], None], timeout_s: float = 420.0) -> StackState:

@@ -15,7 +15,6 @@ import msgspec
 import psutil
 
 from connectors.site import Site
-from connectors.whole_file import write_whole
 from infra.errors import AlreadyRunning, NotRunning
 from infra.supervisor import Watched
 
@@ -46,6 +45,10 @@ class StackState(msgspec.Struct, frozen=True, kw_only=True):
     """How often the site file has been read again."""
     fault: str = ""
     """Why the last reading of the site file was refused, if it was."""
+
+    def encoded(self) -> bytes:
+        """As it lies in the file, for a person to read too."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=1)
 
     @property
     def settled(self) -> bool:
@@ -129,11 +132,11 @@ def watching_pid(site: Site) -> int:
     return pid
 
 
-def write_state(
+def state_of(
     site: Site, watched: list[Watched], now: float, *, reloads: int = 0, fault: str = "", ended: bool = False
 ) -> StackState:
-    """Write what the supervisor sees, whole or not at all. `now` is of the supervisor's clock."""
-    state = StackState(
+    """What the supervisor sees. `now` is of its clock."""
+    return StackState(
         site=site.name,
         supervisor_pid=0 if ended else os.getpid(),
         written_at=datetime.now(UTC),
@@ -154,10 +157,6 @@ def write_state(
             for w in watched
         ),
     )
-    path = state_file(site)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, msgspec.json.format(msgspec.json.encode(state), indent=1))
-    return state
 
 
 def read_state(site: Site) -> StackState | None:

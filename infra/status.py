@@ -52,7 +52,9 @@ def status_tables(found: dict[str, Any]) -> list[Table]:
         if process.name.startswith("order "):
             rates.add_row(process.name, process.detail)
         elif process.frames_per_s is not None and process.name.split("-")[0] in ("capture", "record", "index"):
-            rates.add_row(process.name, f"{process.frames_per_s:.1f} frames/s{_and(process.detail)}")
+            behind = "" if process.lag_s is None else f"{process.lag_s:.1f} s behind"
+            said = (f"{process.frames_per_s:.1f} frames/s", behind, process.detail)
+            rates.add_row(process.name, ", ".join(filter(None, said)))
     if figures.camera_hours_per_hour is not None:
         rates.add_row("indexed", f"{figures.camera_hours_per_hour:.1f} camera-hours per hour, when last indexing")
     if figures.disk_free_bytes is not None:
@@ -67,10 +69,6 @@ def status_tables(found: dict[str, Any]) -> list[Table]:
     for name, word in figures.cameras.items():
         cameras.add_row(name, word)
     return [*tables, rates, cameras]
-
-
-def _and(detail: str) -> str:
-    return f", {detail}" if detail else ""
 
 
 def _figures(site: Site) -> OperationsStatus | None:

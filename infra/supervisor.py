@@ -219,7 +219,11 @@ class Supervisor:
         return all(self.watched[need].state in ("running", "unhealthy", "finished") for need in w.service.needs)
 
     def _start(self, w: Watched, now: float) -> None:
-        w.child = self._launcher.start(w.service)
+        try:
+            w.child = self._launcher.start(w.service)
+        except OSError as fault:  # no room for its log, no memory for a process: the others go on
+            self._give_a_rest(w, f"cannot be started: {fault}", now)
+            return
         w.failing_since = None
         w.probed_at = -1e9
         self._enter(w, "starting", now)

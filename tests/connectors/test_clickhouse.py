@@ -122,7 +122,7 @@ def test_a_store_without_room_is_waited_for(fault: DatabaseError) -> None:
     store = StoreConnection("http://127.0.0.1:1", "passage", "indexer", "x")
     store._own.client = object()
 
-    with pytest.raises(StoreUnavailable, match="free some.*space"):
+    with pytest.raises(StoreUnavailable, match=r"free some.*space"):
         store.run(full)
 
 

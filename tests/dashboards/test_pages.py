@@ -290,7 +290,11 @@ def test_the_journal_is_read_in_french(town: Town, monkeypatch: pytest.MonkeyPat
 def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     status = OperationsStatus(
         at=START,
-        processes=(ProcessStatus(name="capture", state="running"),),
+        processes=(
+            ProcessStatus(name="capture", state="running", lag_s=0.4),
+            ProcessStatus(name="record", state="running", lag_s=12.34),
+            ProcessStatus(name="gate", state="running"),
+        ),
         cameras={"mairie": "recording", "gare": "no video", "pont": "strange"},
     )
     monkeypatch.setattr(GateClient, "operations", lambda self: status)
@@ -306,6 +310,8 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
     cameras, processes = (d.value.to_string() for d in app.dataframe)
     assert TEXTS["camera_recording"][0] in cameras and "pas d'image" in cameras and "strange" in cameras
     assert "Mairie" in cameras and "None" not in processes + cameras
+    assert [m.value for m in app.metric if m.label == TEXTS["lag"][0]] == ["12.3 s"]
+    assert list(app.dataframe[1].value[TEXTS["lag"][0]]) == ["0.4 s", "12.3 s", ""]
 
 
 def test_what_is_wrong_with_a_draft_is_told_in_french(town: Town) -> None:

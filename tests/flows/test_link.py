@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,7 +15,7 @@ from connectors import topics
 from connectors.archive_views import ArchiveViews
 from connectors.bounds import Bounds, Interval
 from connectors.broker import Outgoing
-from connectors.errors import StoreUnavailable
+from connectors.errors import ArchiveFull, StoreUnavailable
 from connectors.gop import EndOfInterval
 from connectors.memory_broker import MemoryBroker
 from connectors.memory_store import MemoryStore
@@ -22,6 +23,7 @@ from connectors.partitions import site_partitions
 from connectors.records import encode
 from connectors.site import CameraSite, Site
 from connectors.store import PassageQuery
+from connectors.topic_sink import STOPPING_S
 from flows.drain import Drain
 from flows.link import StoreSink, link
 from reid.linking import Linking
@@ -148,6 +150,42 @@ def test_a_store_that_is_away_is_waited_for(site: Site, town: MadeTown) -> None:
     sink.write_batch([r for r in everything(town) if isinstance(r, Passage | Track)])
     assert len(waits) == 3 and waits == sorted(waits)
     assert store.count(BOUNDS, PassageQuery()) == len(town.passages)
+
+
+class FullAtFirst(ArchiveViews):
+    refusals = 3
+
+    def put(self, *view: Any) -> str:
+        if self.refusals:
+            self.refusals -= 1
+            raise ArchiveFull("no room left")
+        return super().put(*view)
+
+
+def test_room_for_views_is_waited_for_and_nothing_is_lost(site: Site, town: MadeTown) -> None:
+    store, views = MemoryStore(), FullAtFirst(site.archive_dir)
+    waits: list[float] = []
+    sink = StoreSink(store=lambda: store, views=views, stop=lambda: False, sleep=waits.append).build("s", 0, 1)
+    passages = [r for r in everything(town) if isinstance(r, Passage)]
+    sink.write_batch(passages)
+    assert waits == [0.5, 1.0, 2.0]
+    rows = store.passages(BOUNDS, PassageQuery(limit=1000))
+    assert len(rows) == len(passages)
+    assert all(views.get(row.passage.views[0].reference).endswith(row.passage.id.encode()) for row in rows)
+
+
+def test_a_stopping_run_waits_for_room_only_so_long(site: Site, town: MadeTown) -> None:
+    now = [0.0]
+    views = FullAtFirst(site.archive_dir)
+    views.refusals = 1000
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    sink = StoreSink(store=MemoryStore, views=views, stop=lambda: True, sleep=sleep, clock=lambda: now[0])
+    with pytest.raises(ArchiveFull):
+        sink.build("s", 0, 1).write_batch([scoped(town.passages[0])])
+    assert STOPPING_S < now[0] <= STOPPING_S + 2
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from connectors.errors import BrokerUnavailable, SiteError
+from connectors.whole_file import write_whole
 from flows import metrics
 from flows.errors import FlowError, ShareError
 from flows.program import BAD_CONFIGURATION, FAILED, FINISHED, run_program
@@ -153,3 +155,24 @@ def test_progress_is_written_whole_and_at_most_once_a_second(tmp_path: Path) -> 
     assert json.loads(file.read_text())["seconds_done"] == 2
     progress.tell(now=True, state="done")
     assert json.loads(file.read_text()) == {"state": "done", "seconds_asked": 10, "seconds_done": 2}
+
+
+def test_progress_that_finds_no_room_is_told_once_and_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    full = [True]
+
+    def write(path: Path, data: bytes) -> None:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, data)
+
+    monkeypatch.setattr("flows.progress.write_whole", write)
+    file = tmp_path / "p.json"
+    progress = Progress(file)
+    for seconds in range(3):
+        progress.tell(now=True, seconds_done=seconds)
+    assert caplog.text.count("p.json cannot be written (No space left on device)") == 1 and not file.exists()
+    full[0] = False
+    progress.tell(now=True, state="done")
+    assert json.loads(file.read_text()) == {"state": "done", "seconds_done": 2}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,10 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from connectors.archive import LEAST_FREE_BYTES
 from connectors.bounds import Interval
 from connectors.errors import BrokerUnavailable
 from connectors.orders import CloseOrder, ReplayOrder, sign_close, sign_order
 from connectors.site import CameraSite, IndexSite, Site
+from connectors.whole_file import write_whole
 from flows.share import Share
 from infra.jobs import AT_ONCE, DEATHS, Jobs
 
@@ -45,6 +48,7 @@ class Town:
     ended: list[Run] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     broker_down: bool = False
+    free: int = 10 * LEAST_FREE_BYTES
 
     def start(self, flow: str, share: Share, order_file: Path, log: Path) -> Run:
         name = f"{flow}{share.suffix}"
@@ -62,7 +66,9 @@ class Town:
         self.deleted += names
 
     def jobs(self) -> Jobs:
-        return Jobs(self.site, self, self.delete, clock=lambda: self.seconds, now=lambda: self.now)
+        return Jobs(
+            self.site, self, self.delete, clock=lambda: self.seconds, now=lambda: self.now, free=lambda _: self.free
+        )
 
     @property
     def orders(self) -> Path:
@@ -181,6 +187,48 @@ def test_a_run_that_keeps_dying_fails_its_order_and_no_other(town: Town) -> None
     assert town.progress("o1")["state"] == "failed"
     assert "link ended with status 1" in str(town.progress("o1")["message"])
     assert jobs.working == ("o2",)
+
+
+def test_runs_that_die_of_a_full_disk_fail_no_order(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    town.free = LEAST_FREE_BYTES - 1
+    for _ in range(3 * (DEATHS + 1)):
+        jobs.tick()
+        town.seconds += 31
+        town.runs["o1", "link"].status = 1
+    assert town.progress("o1")["state"] == "running"
+    town.free = LEAST_FREE_BYTES
+    for name in RUNS:
+        jobs.tick()
+        town.seconds += 31
+        town.runs["o1", name].status = 0
+    jobs.tick()
+    jobs.tick()
+    assert town.progress("o1")["state"] == "done"
+
+
+def test_progress_that_finds_no_room_is_told_once_and_holds_up_no_order(
+    town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_room(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flows.progress.write_whole", no_room)
+    town.order("o1")
+    town.order("o2", scope="R2")
+    jobs = town.jobs()
+    jobs.tick()
+    for run in town.runs.values():
+        run.status = 0
+    for _ in range(5):
+        jobs.tick()
+    assert len(town.started) == 2 * len(RUNS) and jobs.working == ("o1", "o2")
+    assert caplog.text.count("o1.progress.json cannot be written (No space left on device)") == 1
+    monkeypatch.setattr("flows.progress.write_whole", write_whole)
+    jobs.tick()
+    assert [town.progress(o)["state"] for o in ("o1", "o2")] == ["done", "done"]
+    assert len(town.started) == 2 * len(RUNS) and not jobs.working
 
 
 def test_more_orders_wait_their_turn(town: Town) -> None:

@@ -78,6 +78,18 @@ def test_camera_hours_per_hour_counts_orders_and_live_indexing_while_they_move(s
     assert later.camera_hours_per_hour == 4.0
 
 
+def test_a_process_is_as_far_behind_as_its_slowest_camera(site: Site) -> None:
+    stream = CameraSite(name="s1", label="s1", url="rtsp://127.0.0.1:1/x", masks_dwellings=True)
+    slow = stream.model_copy(update={"name": "s2"})
+    site = site.model_copy(update={"cameras": [*site.cameras, stream, slow]})
+    lags = Metrics({("passage_lag_seconds", (("camera", c),)): s for c, s in (("c1", 9e6), ("s1", 1.0), ("s2", 4.26))})
+    files = metrics("passage_lag_seconds", 9e6, camera="c1")
+    record, index, gate = (ServiceState(name=n, group="g", state="running") for n in ("record", "index", "gate"))
+    status = Observer(site).status(state(record, index, gate), Reading(0.0, {"record": lags, "index": files}))
+    assert [p.lag_s for p in status.processes] == [4.3, None, None]
+    assert [p.detail for p in status.processes] == ["", "", ""]
+
+
 def test_cameras_say_what_they_do(site: Site) -> None:
     observer = Observer(site)
     status = observer.status(state(CAPTURE), Reading(0.0, {"capture": parse_metrics(TEXT)}))

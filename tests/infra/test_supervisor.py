@@ -31,6 +31,7 @@ class World:
     alive: dict[str, Process] = field(default_factory=dict)
     sick: set[str] = field(default_factory=set)
     stubborn: set[str] = field(default_factory=set)
+    unstartable: set[str] = field(default_factory=set)
     count: int = 0
 
     def clock(self) -> float:
@@ -40,6 +41,8 @@ class World:
         return next(name for name, p in self.alive.items() if p is child)
 
     def start(self, service: Service) -> Process:
+        if service.name in self.unstartable:
+            raise OSError(28, "No space left on device")
         self.count += 1
         self.started.append(service.name)
         self.alive[service.name] = Process(self.count)
@@ -102,6 +105,17 @@ def test_a_service_waits_for_what_it_needs(world: World) -> None:
     run(supervisor, world, 1)
     assert world.started == ["kafka", "record"]
     assert supervisor.settled
+
+
+def test_what_finds_no_room_to_start_is_tried_again_and_ends_no_other(world: World) -> None:
+    world.unstartable = {"a"}
+    supervisor = Supervisor([world.service("a"), world.service("b")], world, world.clock)
+    run(supervisor, world, 3)
+    assert states(supervisor)["b"] == "running" and states(supervisor)["a"] != "running"
+    assert "No space left" in supervisor.watched["a"].message
+    world.unstartable = set()
+    run(supervisor, world, 60)
+    assert states(supervisor) == {"a": "running", "b": "running"}
 
 
 def test_what_dies_is_started_again_after_a_growing_pause(world: World) -> None:
