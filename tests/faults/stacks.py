@@ -6,7 +6,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -21,11 +22,21 @@ PATIENCE_S = 240.0
 """For a machine that does something else as well; nothing waits longer than it must."""
 
 MODEL = "yolo11n.pt"
-"""Never loaded here: these tests index nothing."""
+"""Never loaded here: most of these tests index nothing."""
+START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 
 
-def write_site(folder: Path, *, cameras: int = 1, extra: str = "", port: int | None = None) -> Path:
-    """A site file with small clips."""
+def write_site(
+    folder: Path,
+    *,
+    cameras: int = 1,
+    extra: str = "",
+    port: int | None = None,
+    clips: Sequence[Path] = (),
+    start: datetime = START,
+    index: str = f'detector = "{MODEL}"',
+) -> Path:
+    """A site file: a camera for each clip, or so many with small clips that show no vehicle."""
     first = port or free_port(16)
     lines = [
         'name = "Essai"',
@@ -35,12 +46,11 @@ def write_site(folder: Path, *, cameras: int = 1, extra: str = "", port: int | N
         f"[store]\nport = {first + 2}",
         f"[gate]\nport = {first + 3}",
         f"[dashboard]\nport = {first + 4}",
-        f'[index]\ndetector = "{MODEL}"',
+        f"[index]\n{index}",
     ]
-    for n in range(cameras):
-        clip = make_video(folder / f"clip-{n}.mp4")
+    for n, clip in enumerate(clips or [make_video(folder / f"clip-{n}.mp4") for n in range(cameras)]):
         lines.append(
-            f'[[camera]]\nname = "c{n}"\nlabel = "c{n}"\nurl = "{clip}"\nstart_utc = 2026-11-20T08:00:00Z\n'
+            f'[[camera]]\nname = "c{n}"\nlabel = "c{n}"\nurl = "{clip}"\nstart_utc = {start.isoformat()}\n'
             'pace = "fast"\nmasks_dwellings = true'
         )
     file = folder / "site.toml"
