@@ -203,6 +203,9 @@ def test_a_requisition_from_paper_to_open(town: tuple[Town, str], browser: Page)
     def field(key: str) -> Locator:
         return browser.get_by_role("textbox", name=TEXTS[key][0], exact=True)
 
+    # A click that meets the page while it is being drawn is lost.
+    expect(field("reference").last).to_be_visible()
+    expect(browser.get_by_test_id("stStatusWidget")).to_have_count(0)
     browser.get_by_role("button", name=TEXTS["save_draft"][0]).click()
     expect(browser.get_by_text("Référence : écrivez celle du document.")).to_be_visible()
     for key, words in (
