@@ -70,7 +70,8 @@ cases = st.fixed_dictionaries(
         "ask": st.one_of(st.just((12.0, 25.0)), st.just((10.0, 40.0)), spans),
         "number": st.integers(0, 10_000),
         "event": st.sampled_from(
-            [None] * 14 + ["closed", "withdrawn", "left", "ended", "idle", "borrowed", "recalled"]
+            # A grant in other hands shows only where all else is lawful.
+            [None] * 14 + ["borrowed"] * 3 + ["closed", "withdrawn", "left", "ended", "idle", "recalled"]
         ),
     }
 )
