@@ -91,6 +91,7 @@ def test_every_way_in_is_tried(world: World) -> None:
     world.put_back(files=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ways.commands())
 def test_every_command_runs_to_an_end_of_its_own(world: World, name: str) -> None:
     """Done, or refused by the gate: one that stops before it asks anything shows nothing of the rules."""

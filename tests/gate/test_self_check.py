@@ -92,6 +92,7 @@ def site_with(town: Town, **index: str) -> Site:
     return town.site.model_copy(update={"index": town.site.index.model_copy(update=index)})
 
 
+@pytest.mark.slow
 def test_the_absences_are_attested_and_each_that_is_none_is_named(town: Town) -> None:
     assert absence(town.site, ["/passages"]).good
     for site, paths, what in (
