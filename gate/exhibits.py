@@ -335,7 +335,7 @@ class Package:
         identifier = self._permit.grant.basis.id
         own = [canonical(e) for e in gate.journal.entries() if e.get("requisition") == identifier]
         yield self._zip.add("journal/extrait.jsonl", b"\n".join(own) + b"\n")
-        self._head = gate.journal.sign_head() or {}
+        self._head = gate.journal.sign_head(of_export=True) or {}
         yield self._zip.add("journal/tete.json", canonical(self._head) + b"\n")
 
     def _coverage(self) -> CoverageStatement:

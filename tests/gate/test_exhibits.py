@@ -295,6 +295,21 @@ def test_what_breaks_off_is_unsigned_and_journalled(town: Town) -> None:
     assert town.journal()[-1]["phase"] == "refusal" and town.journal()[-1]["act"] == "export"
 
 
+def test_the_head_at_an_export_is_given_to_the_witnesses_as_one(town: Town, tmp_path: Path) -> None:
+    of_exports: list[bool] = []
+
+    class Witness:
+        def keep(self, signed_head: dict[str, object], *, of_export: bool) -> None:
+            of_exports.append(of_export)
+
+    requisition = town.opened()
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("export",))
+    town.gate.journal.witnesses = (Witness(),)
+    tech.export(grant.id, tmp_path / "x.zip", purpose="remise", recipient="X", clips=[("mairie", span(12, 14))])
+    assert of_exports.count(True) == 1
+
+
 def test_the_dossier_speaks_french() -> None:
     assert set(VEHICLE_CLASSES) == set(exhibit_words.CLASSES) and set(COLOURS) == set(exhibit_words.COLOURS)
     assert set(get_args(get_type_hints(Coverage)["status"])) == set(exhibit_words.STATUS)
