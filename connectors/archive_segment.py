@@ -234,7 +234,7 @@ class SegmentWriter:
             self._recover()
         except OSError as fault:
             os.close(self._file)
-            raise _full_or(fault, segment) from fault
+            raise write_fault(fault, str(segment)) from fault
         if fresh:
             sync_folder(segment.parent)
         self._dirty = False
@@ -271,7 +271,7 @@ class SegmentWriter:
         except OSError as fault:
             os.ftruncate(self._file, self._end)
             os.lseek(self._file, self._end, os.SEEK_SET)
-            raise _full_or(fault, self.path) from fault
+            raise write_fault(fault, str(self.path)) from fault
         self._end += len(frame)
         self._held.add(row.key)
         return True
@@ -287,7 +287,7 @@ class SegmentWriter:
             try:
                 os.fdatasync(self._file)
             except OSError as fault:
-                raise _full_or(fault, self.path) from fault
+                raise write_fault(fault, str(self.path)) from fault
             self._dirty = False
 
     def close(self) -> None:
@@ -302,10 +302,11 @@ def _pack(row: Row) -> bytes:
     return _ROW.pack(row.offset, row.length, kind, row.frames, row.first_us, row.last_us, row.sequence, row.identity)
 
 
-def _full_or(fault: OSError, segment: Path) -> ArchiveError:
+def write_fault(fault: OSError, what: str) -> ArchiveError:
+    """What kept `what` from being written to the archive: ArchiveFull, worth waiting for, or any other."""
     if fault.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return ArchiveFull(
-            f"no room left on the archive's disk for {segment.name}: free some, or move `data` to a larger disk; "
-            "recording goes on by itself then, from where it stopped"
+            f"no room left on the archive's disk for {what}: free some, or move `data` to a larger disk; "
+            "it goes on by itself then, from where it stopped"
         )
-    return ArchiveError(f"{segment} cannot be written: {fault.strerror}")
+    return ArchiveError(f"{what} cannot be written: {fault.strerror}")

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connectors.errors import ArchiveError, ArchiveFull
+from connectors.archive_segment import write_fault
+from connectors.errors import ArchiveError
 from connectors.whole_file import write_whole
 
 VIEWS = "views"
@@ -35,12 +35,7 @@ class ArchiveViews:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, data, durable=True)
         except OSError as fault:
-            if fault.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise ArchiveFull(
-                    f"no room left on the archive's disk for the view {reference}: free some, or move `data` to a "
-                    "larger disk; it goes on by itself then, from where it stopped"
-                ) from fault
-            raise ArchiveError(f"the view {reference} cannot be written: {fault.strerror}") from fault
+            raise write_fault(fault, f"the view {reference}") from fault
         return reference
 
     def get(self, reference: str) -> bytes:

@@ -51,7 +51,7 @@ class Acts:
         directed_by = gate.grants.directed_by(request)
         because = gate.because(live, requisition=request.requisition, directed_by=directed_by)
         with gate.journal.act("grant", because, _spoken(request)) as outcome:
-            info = gate.grants.issue(live, request)
+            info = gate.grants.issue(live, msgspec.structs.replace(request, directed_by=directed_by))
             outcome.note(cameras=list(info.cameras), intervals=_texts(info.intervals))
             return info
 

@@ -61,7 +61,6 @@ class Grants:
         if strange:
             raise Invalid(f"acts: {', '.join(sorted(strange))} is none of {', '.join(sorted(KINDS))}")
         opaque = secrets.token_urlsafe(24)
-        directed_by = self.directed_by(request)
         now = self._clock()
         with self._database.write() as s:
             basis = basis_of(s, request.requisition)
@@ -83,7 +82,7 @@ class Grants:
                     acts=sorted(grant.acts),
                     cameras=sorted(grant.cameras),
                     intervals=written(grant.intervals),
-                    directed_by=directed_by,
+                    directed_by=request.directed_by,
                     made_at=now,
                 )
             )

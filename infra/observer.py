@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from connectors.site import METRICS, Site
-from connectors.whole_file import write_whole
+from flows.progress import StatusFile
 from gate.messages import OperationsStatus, ProcessStatus
 from infra.health import Metrics, read_metrics
 from infra.stack_state import StackState
@@ -127,6 +127,7 @@ class Observer:
         return round(done / took, 2) if took > 0 else None
 
     def _lag_s(self, metrics: Metrics | None) -> float | None:
+        """How far behind the slowest camera of a flow is; files were recorded at any time and have no lag."""
         lags = {} if metrics is None else metrics.by("passage_lag_seconds", "camera")
         live = [lag for name, lag in lags.items() if any(c.name == name and not c.is_file for c in self._site.cameras)]
         return round(max(live), 1) if live else None
@@ -174,15 +175,14 @@ class StatusWriter:
 
     def _run(self) -> None:
         observer = Observer(self._site)
+        # A full disk is told by the supervisor's own file.
+        shown = StatusFile(status_file(self._site), tell=lambda _: None)
         while not self._stop.wait(self._every_s):
             state = self._state()
             if state is None:
                 continue
             status = observer.status(state, read(self._site, state))
-            try:
-                write_whole(status_file(self._site), msgspec.json.encode(status))
-            except OSError:
-                continue  # a full disk is told elsewhere; the status is only late
+            shown.write(msgspec.json.encode(status))
 
 
 def _order_seconds(site: Site) -> dict[str, float]:

@@ -213,8 +213,9 @@ def _near() -> NDArray[np.float32]:
 _HUE_STEPS: Final = 4
 """A degree."""
 _NEAR: Final = _near()
-BODY: Final = np.flatnonzero(_place() > 0.05)
+_WEIGHTS: Final = _place()
+BODY: Final = np.flatnonzero(_WEIGHTS > 0.05)
 """Pixels of the crop that weigh anything: the others are street and glass, and would only take time."""
-PLACE: Final = _place()[BODY]
+PLACE: Final = _WEIGHTS[BODY]
 """Weight of each of them."""
 _ORDINARY_STREET: Final = 45.0

@@ -55,7 +55,7 @@ def looks_of(vehicle: Vehicle) -> F32:
 
     grey = float(paint.mean())
     second = np.array([0.02, 0.02, 0.022], np.float32) if grey > 0.12 else np.array([0.75, 0.75, 0.74], np.float32)
-    if vehicle.body in ("bus_city", "coach"):
+    if vehicle.kind == "bus":
         second = linear(((40, 90, 150), (200, 60, 50), (60, 140, 90), (240, 180, 40))[int(rng.integers(4))])
     elif vehicle.body in ("truck_tipper", "truck_flatbed"):
         second = linear(((170, 90, 40), (90, 95, 100), (150, 40, 36), (60, 80, 120))[int(rng.integers(4))])

@@ -3,7 +3,7 @@
 
 import os
 import shutil
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from connectors.bounds import Interval
 from connectors.broker import Outgoing, TopicSettings
 from connectors.errors import KeyUnavailable
 from connectors.memory_broker import MemoryBroker
-from connectors.records import DeadRecord, encode
+from connectors.records import encode
 from gate.clock import ClockGuard
 from gate.closure import begin_closure, expire
 from gate.database import RegisterRow
@@ -22,7 +22,7 @@ from gate.errors import DutyRefused, NotFound
 from gate.keeper import Keeper
 from gate.proof import Proof, prove
 from reid.passage import Coverage
-from tests.gate.town import START, Town, canaries, gop
+from tests.gate.town import START, Town, canaries, dead_record, gop, recorded_town
 
 
 def span(start: float, end: float) -> Interval:
@@ -31,10 +31,7 @@ def span(start: float, end: float) -> Interval:
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
-    town = Town(tmp_path / "var", cameras=("mairie", "gare"))
-    town.staff()
-    town.record(seconds=20)
-    return town
+    return recorded_town(tmp_path / "var")
 
 
 def destroyed(town: Town) -> Keeper:
@@ -200,7 +197,7 @@ def day(town: Town, number: int) -> None:
 def test_topics_of_a_requisition_in_force_are_kept_until_it_ends(town: Town, closed: bool) -> None:
     broker = MemoryBroker()
     requisition = town.opened(intervals=(span(5, 15),), expires_at=START + timedelta(days=50))
-    hold(broker, requisition, dead_letter(topics.frames(requisition), b"damaged", START))
+    hold(broker, requisition, encode(dead_record(topics.frames(requisition), b"damaged", START)))
     day(town, 35)
     assert prove(town.gate, town.store, broker).good
     if closed:
@@ -213,21 +210,6 @@ def test_topics_of_a_requisition_in_force_are_kept_until_it_ends(town: Town, clo
     place = next(p for p in prove(town.gate, town.store, broker).places if p.name == "topics")
     for topic in (topics.frames(requisition), topics.passages(requisition), topics.dead(requisition)):
         assert any(topic in found for found in place.found), topic
-
-
-def dead_letter(topic: str, data: bytes, found_at: datetime) -> bytes:
-    return encode(
-        DeadRecord(
-            topic=topic,
-            partition=0,
-            offset=0,
-            key="gare",
-            error="RecordCorrupt",
-            reason="a test",
-            data=data,
-            found_at=found_at,
-        )
-    )
 
 
 @pytest.mark.parametrize(
@@ -245,7 +227,7 @@ def test_a_dead_letter_is_as_old_as_what_it_holds_or_as_its_finding(
 ) -> None:
     broker = MemoryBroker()
     broker.ensure_topic("dead.live", TopicSettings(partitions=1))
-    letter = dead_letter("frames.live", data, town.clock() - timedelta(days=found_days_ago))
+    letter = encode(dead_record("frames.live", data, town.clock() - timedelta(days=found_days_ago)))
     broker.writer().write("dead.live", [Outgoing(0, "gare", letter)])
     assert faulty(prove(town.gate, town.store, broker)) == ({"topics"} if past else set())
 

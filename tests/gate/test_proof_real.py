@@ -25,7 +25,7 @@ from connectors.broker import Outgoing
 from connectors.clickhouse import open_keeper, open_reader, open_writer
 from connectors.errors import KeyUnavailable
 from connectors.kafka import Kafka
-from connectors.records import DeadRecord, encode
+from connectors.records import encode
 from gate.closure import expire
 from gate.database import RegisterRow
 from gate.keeper import Keeper
@@ -33,7 +33,7 @@ from gate.proof import Proof, prove
 from infra.kafka_broker import KafkaBroker
 from reid.passage import LIVE, Coverage, Passage
 from tests.fixtures.store import StoreProcess
-from tests.gate.town import Town, canaries
+from tests.gate.town import Town, canaries, dead_record
 
 pytestmark = [pytest.mark.slow, pytest.mark.kafka, pytest.mark.engine, pytest.mark.timeout(900)]
 CAMERAS = ("mairie", "gare")
@@ -80,7 +80,7 @@ class Whole:
             for topic, records in (
                 (topics.frames(scope), groups),
                 (topics.passages(scope), own),
-                (topics.dead(scope), [dead(encode(groups[0]))]),
+                (topics.dead(scope), [dead_record(topics.frames(LIVE), encode(groups[0]), datetime.now(UTC))]),
             ):
                 writer.write(topic, [Outgoing(0, "x", encode(r)) for r in records])  # type: ignore[arg-type]
         writer.close()
@@ -140,19 +140,6 @@ class Whole:
 
     def prove(self) -> Proof:
         return prove(self.town.gate, self.store, self.broker)  # type: ignore[arg-type]
-
-
-def dead(data: bytes) -> DeadRecord:
-    return DeadRecord(
-        topic=topics.frames(LIVE),
-        partition=0,
-        offset=0,
-        key="mairie",
-        error="RecordCorrupt",
-        reason="a test",
-        data=data,
-        found_at=datetime.now(UTC),
-    )
 
 
 def read(path: Path) -> bytes:

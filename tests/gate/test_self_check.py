@@ -13,7 +13,7 @@ from gate.closure import begin_closure
 from gate.keeper import Keeper
 from gate.self_check import absence, stored
 from reid.passage import LIVE
-from tests.gate.town import START, Town
+from tests.gate.town import START, Town, recorded_town
 
 OF_NOBODY = {"keys", "secrets", "state"}
 """Folders of the data folder that hold keys and what the programs need to run, and nothing of what was filmed."""
@@ -21,10 +21,7 @@ OF_NOBODY = {"keys", "secrets", "state"}
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
-    town = Town(tmp_path / "var", cameras=("mairie", "gare"))
-    town.staff()
-    town.record(seconds=20)
-    return town
+    return recorded_town(tmp_path / "var")
 
 
 def how_long(town: Town) -> dict[str, str]:

@@ -28,6 +28,7 @@ from connectors.bounds import Interval
 from connectors.codec_units import content_hash
 from connectors.gop import CodecParameters, Gop, Packet
 from connectors.memory_store import MemoryStore
+from connectors.records import DeadRecord
 from connectors.sealing import PublicKeys, Sealer, seal_view
 from connectors.site import Site
 from gate.client import GateClient
@@ -104,6 +105,20 @@ def gop(camera: str, at: datetime, sequence: int, *, scope: str = "live", fps: i
         packets=tuple(packets),
         sha256=content_hash(codec, payload, packets),
         payload=payload,
+    )
+
+
+def dead_record(topic: str, data: bytes, found_at: datetime) -> DeadRecord:
+    """A dead letter that holds `data`."""
+    return DeadRecord(
+        topic=topic,
+        partition=0,
+        offset=0,
+        key="gare",
+        error="RecordCorrupt",
+        reason="a test",
+        data=data,
+        found_at=found_at,
     )
 
 
@@ -345,3 +360,11 @@ class Town:
     def journal(self) -> list[dict[str, Any]]:
         """Every entry."""
         return list(self.gate.journal.entries())
+
+
+def recorded_town(folder: Path) -> Town:
+    """Two cameras with twenty seconds of video, and everybody who works there."""
+    town = Town(folder, cameras=("mairie", "gare"))
+    town.staff()
+    town.record(seconds=20)
+    return town
