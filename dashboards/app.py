@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards import bilan, investigation, journal, operations, player, requisitions
 from dashboards.pictures import STYLE
-from dashboards.session import client, keep, require_person, show_fault, sign_in, t, warning_text
+from dashboards.session import client, keep, own_password_url, require_person, show_fault, sign_in, t, warning_text
 from dashboards.times import use_zone_of
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, Whoami
@@ -65,6 +65,7 @@ def _who(gate: GateClient, person: Whoami) -> None:
                 pass  # it has ended already
             st.session_state.clear()
             st.rerun()
+        st.link_button(t("own_password"), own_password_url(gate), width="stretch", help=t("own_password_help"))
         for warning in person.warnings:
             st.warning(warning_text(warning))
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from html import escape
 from typing import NoReturn, TypeVar, cast
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -114,12 +115,19 @@ def warning_text(warning: str) -> str:
         return t("warn_lapsed", what=found[1])
     if found := _LAPSES.search(warning):
         return t("warn_lapses", what=found[1], day=f"{found[4]}/{found[3]}/{found[2]}")
+    if "password" in warning:
+        return t("warn_issued")
     return t("warn_clock") if "clock" in warning else warning
 
 
 def _stop() -> NoReturn:
     st.stop()
     raise AssertionError("a stopped page does not go on")
+
+
+def own_password_url(gate: GateClient) -> str:
+    """The gate's page on which a person chooses their own password; from there they sign in here again."""
+    return f"{gate.own_password_url()}?next={quote(_own_url())}"
 
 
 def _own_url() -> str:

@@ -18,6 +18,11 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Images are visible only to persons individually designated and habilitated.",
     ),
     "sign_out": ("Se déconnecter", "Sign out"),
+    "own_password": ("Mon mot de passe", "My password"),
+    "own_password_help": (
+        "Choisir un autre mot de passe, ou un autre authentificateur ; vos connexions prennent fin.",
+        "Choose another password, or another authenticator; you are signed out everywhere.",
+    ),
     "signed_in_as": ("Connecté : {name}", "Signed in: {name}"),
     "gate_away": (
         "Le service d'accès ne répond pas. Vérifiez que « passage up » fonctionne, puis rechargez la page.",
@@ -189,6 +194,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "No {what} in force: work is refused.",
     ),
     "warn_lapses": ("Fin de l'{what} le {day} : faites-la renouveler.", "The {what} ends on {day}: have it renewed."),
+    "warn_issued": (
+        "Votre mot de passe est celui que l'administration vous a remis : choisissez le vôtre (« Mon mot de passe »).",
+        "Your password is the one that was issued to you: choose your own (“My password”).",
+    ),
     "warn_clock": (
         "L'horloge est douteuse : l'administration doit la confirmer (« passage retention confirm-clock »).",
         "The clock is suspect: an administrator must confirm it.",
@@ -392,6 +401,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act_export": ("remise", "export"),
     "act_export.ask": ("remise demandée", "export asked"),
     "act_sign_in": ("connexion", "sign-in"),
+    "act_renew": ("mot de passe choisi", "password chosen"),
     "act_sign_out": ("déconnexion", "sign-out"),
     "act_session": ("session", "session"),
     "act_alarm": ("alarme", "alarm"),
@@ -414,6 +424,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act_clock.confirm": ("horloge confirmée", "clock confirmed"),
     "act_people.make": ("compte créé", "account made"),
     "act_people.first_administrator": ("premier compte", "first account"),
+    "act_people.reissue": ("accès remis à neuf", "sign-in issued anew"),
     "act_people.credential": ("habilitation enregistrée", "habilitation registered"),
     "act_people.withdraw": ("habilitation retirée", "habilitation withdrawn"),
     "act_people.roles": ("fonctions changées", "roles changed"),

@@ -87,6 +87,19 @@ class GateClient:
         self.token = answer.token
         return answer.who
 
+    def renew(
+        self, login: str, password: str, code: str, new_password: str, *, new_authenticator: bool = False
+    ) -> m.Renewed:
+        """Choose one's own password, and another authenticator where wanted; every session of the person ends."""
+        sent = m.Renewal(
+            login=login, password=password, code=code, new_password=new_password, new_authenticator=new_authenticator
+        )
+        return self._call("POST", "/renewal", m.Renewed, sent)
+
+    def own_password_url(self) -> str:
+        """The page on which a person does that."""
+        return f"{self.url}/own-password"
+
     def sign_out(self) -> None:
         """End the session."""
         self._call("DELETE", "/session", dict)
@@ -134,6 +147,10 @@ class GateClient:
             credentials=tuple(credentials),
         )
         return self._call("POST", "/people", m.PersonMade, sent)
+
+    def reissue(self, person: str, password: str) -> m.PersonMade:
+        """Give somebody who has lost what they sign in with new ones, shown this once. Administrator."""
+        return self._call("PUT", f"/people/{quote(person)}/sign-in", m.PersonMade, m.Reissue(password=password))
 
     def add_credential(self, person: str, credential: m.CredentialDraft) -> m.PersonInfo:
         """Register a habilitation or an agrément. Administrator."""

@@ -37,7 +37,7 @@ from gate.command_line import (
 from gate.errors import Invalid
 from gate.journal_commands import journal_app
 from gate.messages import CoverageStatement, Decision, Interval, PassageInfo
-from gate.people_commands import people_app
+from gate.people_commands import new_password, people_app, shown_once
 from gate.requisition_commands import requisition_app
 from gate.retention_commands import retention_app
 
@@ -65,6 +65,32 @@ def sign_in(
     who = gate.sign_in(login, password, code or typer.prompt("Code"))
     keep_session(gate.token or "")
     show(who, as_json, tabled(f"{who.name} ({', '.join(who.roles)})", ["warnings"], [[w] for w in who.warnings]))
+
+
+@app.command()
+def renew(
+    login: str,
+    site: SiteFile = SITE,
+    code: Annotated[str, typer.Option(help="Six digits, or a recovery code; asked for when not given.")] = "",
+    authenticator: Annotated[
+        bool, typer.Option("--authenticator", help="Another authenticator and other recovery codes too.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose your own password, which nobody else has seen; your sessions end.
+
+    Passwords are asked for, or read from PASSAGE_PASSWORD and PASSAGE_NEW_PASSWORD.
+    """
+    password = os.environ.get("PASSAGE_PASSWORD") or typer.prompt("Password now", hide_input=True)
+    code = code or typer.prompt("Code")
+    new = new_password()
+    renewed = client(site).renew(login, password, code, new, new_authenticator=authenticator)
+    if as_json:
+        show(renewed, True)
+        return
+    typer.echo(f"the password of {login} is renewed: sign in with the new one")
+    if authenticator:
+        shown_once(renewed.totp_uri, renewed.recovery_codes)
 
 
 @app.command("sign-out")

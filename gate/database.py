@@ -82,6 +82,14 @@ class PersonRow(Table):
     left_at: Mapped[datetime | None] = mapped_column(UtcMicroseconds)
 
 
+class RenewalRow(Table):
+    """A person has chosen their own password since it was issued to them."""
+
+    __tablename__ = "renewals"
+    person: Mapped[str] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
+    renewed_at: Mapped[datetime] = mapped_column(UtcMicroseconds)
+
+
 class RecoveryRow(Table):
     """One printed recovery code; works once."""
 

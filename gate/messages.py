@@ -205,6 +205,30 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
+class Renewal(msgspec.Struct, frozen=True, kw_only=True):
+    """A person's own new password, on the strength of what they sign in with now."""
+
+    login: str
+    password: str
+    code: str
+    new_password: str
+    new_authenticator: bool = False
+    """Another secret for one-time codes, and other recovery codes."""
+
+
+class Renewed(msgspec.Struct, frozen=True, kw_only=True):
+    """What is new, shown once; empty where only the password is."""
+
+    totp_uri: str = ""
+    recovery_codes: tuple[str, ...] = ()
+
+
+class Reissue(msgspec.Struct, frozen=True, kw_only=True):
+    """A new first password for somebody who has lost what they sign in with."""
+
+    password: str
+
+
 class CredentialDraft(msgspec.Struct, frozen=True, kw_only=True):
     """A habilitation, or the prefect's agrément of a municipal operator."""
 

@@ -9,7 +9,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from gate.access import DUTIES, Duty, duty
+from gate.access import DUTIES, Duty, Person, duty
+from gate.authenticators import check_renewal
 from gate.bilan import bilan
 from gate.closure import begin_closure
 from gate.errors import Refused, SignInRefused
@@ -26,6 +27,8 @@ from gate.messages import (
     PersonDraft,
     PersonInfo,
     PersonMade,
+    Renewal,
+    Renewed,
     RequisitionDraft,
     RequisitionInfo,
     Role,
@@ -60,15 +63,32 @@ class Office:
         """Check a person and begin a session."""
         gate = self._gate
         details = {"login": request.login[:40], "kind": request.kind}
-        try:
-            person = gate.people.check_sign_in(request.login, request.password, request.code)
-        except SignInRefused as refusal:
-            gate.journal.append("refusal", "sign_in", Because(), {**details, "why": str(refusal)})
-            raise
+        person = self._proved("sign_in", details, request.login, request.password, request.code)
         # No journal write, no act: the session begins after the entry is on the disk.
         gate.journal.append("event", "sign_in", Because(person.name, person.id), details)
         token, live = gate.sessions.begin(person, request.kind)
         return token, live, self.whoami(live)
+
+    def renew(self, wanted: Renewal) -> Renewed:
+        """Give a person the password that they choose, and another authenticator where they want one.
+
+        No session is needed, so that it works at any time; the old password and a code are.
+        """
+        check_renewal(wanted)
+        gate = self._gate
+        details = {"login": wanted.login[:40], "new_authenticator": wanted.new_authenticator}
+        person = self._proved("renew", details, wanted.login, wanted.password, wanted.code)
+        with gate.journal.act("renew", Because(person.name, person.id), details):
+            return gate.people.authenticators.renew(person.id, wanted)
+
+    def _proved(self, act: str, details: dict[str, Any], login: str, password: str, code: str) -> Person:
+        """The person who gives this password and code; SignInRefused, journalled, when nobody is."""
+        people = self._gate.people
+        try:
+            return people.person(people.authenticators.check(login, password, code))
+        except SignInRefused as refusal:
+            self._gate.journal.append("refusal", act, Because(), {**details, "why": str(refusal)})
+            raise
 
     def sign_out(self, live: Live) -> None:
         """End the session."""
@@ -219,6 +239,12 @@ class Office:
         """Give a person an account."""
         words = {"login": draft.login, "name": draft.name, "roles": list(draft.roles)}
         return self._people_act(live, "people.make", words, lambda: self._gate.people.make(draft))
+
+    def reissue(self, live: Live, person: str, password: str) -> PersonMade:
+        """Give somebody who has lost what they sign in with new ones; they choose their own again."""
+        return self._people_act(
+            live, "people.reissue", {"of": person}, lambda: self._gate.people.reissue(person, password)
+        )
 
     def add_credential(self, live: Live, person: str, credential: CredentialDraft) -> PersonInfo:
         """Register a habilitation or an agrément."""

@@ -34,6 +34,7 @@ class OfficeRoutes:
             route("/people/{person}/credentials", "POST", self.add_credential),
             route("/people/{person}/credentials", "DELETE", self.withdraw_credential),
             route("/people/{person}/roles", "PUT", self.set_roles),
+            route("/people/{person}/sign-in", "PUT", self.reissue),
             route("/people/{person}", "DELETE", self.leave),
             route("/requisitions", "GET", self.requisitions),
             route("/requisitions", "POST", self.draft),
@@ -80,6 +81,11 @@ class OfficeRoutes:
         """Change what a person does."""
         live = self._door.live(request)
         return answered(self.office.set_roles(live, request.path_params["person"], read(body, tuple[m.Role, ...])))
+
+    def reissue(self, request: Request, body: bytes) -> Response:
+        """Give somebody new things to sign in with."""
+        sent = read(body, m.Reissue)
+        return answered(self.office.reissue(self._door.live(request), request.path_params["person"], sent.password))
 
     def leave(self, request: Request, body: bytes) -> Response:
         """Close an account."""

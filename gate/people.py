@@ -1,60 +1,53 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Named persons: accounts, roles, habilitations, agréments, and what they sign in with."""
+"""Named persons: accounts, roles, habilitations, agréments."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-import pyotp
 from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from gate.access import EXCLUDES, NEEDS_HABILITATION, Credential, Person
-from gate.database import CredentialRow, Database, PersonRow, RecoveryRow, SessionRow
-from gate.errors import Conflict, Invalid, NotFound, SignInRefused
+from gate.authenticators import Authenticators, password_fault
+from gate.database import CredentialRow, Database, PersonRow, SessionRow
+from gate.errors import Conflict, Invalid, NotFound
 from gate.messages import CredentialDraft, PersonDraft, PersonInfo, PersonMade, Role
 from gate.secrets import Vault
 
-FAILURES = 5
-"""Wrong sign-ins in a row before the account locks."""
-LOCKED_FOR = timedelta(minutes=15)
 WARN_BEFORE = timedelta(weeks=6)
 """How long before a credential's end its holder and the administrator are warned."""
 AGREMENT_LONGEST = timedelta(days=5 * 366)
 """An agrément is renewed every five years (CSI L132-14-1)."""
 ROLES: frozenset[Role] = frozenset({"administrator", "registrar", "technician", "auditor"})
-PASSWORD_LEAST = 12
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9.-]{1,38}[a-z0-9]")
 
 
 class People:
-    """Makes accounts and checks who signs in."""
+    """Makes and keeps accounts."""
 
     def __init__(
         self, database: Database, vault: Vault, clock: Callable[[], datetime], hasher: PasswordHasher | None = None
     ) -> None:
         self._database = database
-        self._vault = vault
         self._clock = clock
-        self._hasher = hasher or PasswordHasher()
-        # Checked when no such login exists, so that the answer takes as long.
-        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+        self.authenticators = Authenticators(database, vault, clock, hasher)
 
-    def make(self, draft: PersonDraft) -> PersonMade:
-        """Give a person an account; what they sign in with is shown this once and kept only as hashes."""
+    def make(self, draft: PersonDraft, *, own_password: bool = False) -> PersonMade:
+        """Give a person an account; what they sign in with is shown this once.
+
+        `own_password`: the person chose it, and nobody else has seen it.
+        """
         faults = list(_faults(draft))
         if faults:
             raise Invalid(*faults)
-        secret = pyotp.random_base32(32)
-        codes = tuple("-".join(secrets.token_hex(2) for _ in range(4)) for _ in range(8))
         identifier = "p" + secrets.token_hex(8)
+        hashed = self.authenticators.hashed(draft.password)
         with self._database.write() as s:
             if s.scalar(select(PersonRow).where(PersonRow.login == draft.login)) is not None:
                 raise Conflict(f"the login {draft.login!r} is taken: choose another")
@@ -64,20 +57,20 @@ class People:
                 name=draft.name.strip(),
                 roles=sorted(draft.roles),
                 municipal=draft.municipal,
-                password=self._hasher.hash(draft.password),
-                totp=self._vault.seal(secret.encode(), f"totp {identifier}"),
-                totp_step=0,
-                failures=0,
                 created_at=self._clock(),
             )
-            s.add(row)
-            s.flush()
-            s.add_all(RecoveryRow(person=identifier, sha256=_sha256(code)) for code in codes)
+            issued = self.authenticators.issue(s, row, hashed, own_password=own_password)
             s.add_all(_credential(identifier, c) for c in draft.credentials)
             s.flush()
             info = self._info(s, row)
-        uri = pyotp.TOTP(secret).provisioning_uri(name=draft.login, issuer_name="Passage")
-        return PersonMade(person=info, totp_uri=uri, recovery_codes=codes)
+        return PersonMade(person=info, totp_uri=issued.totp_uri, recovery_codes=issued.recovery_codes)
+
+    def reissue(self, person_id: str, password: str) -> PersonMade:
+        """New things to sign in with, for somebody who has lost theirs."""
+        issued = self.authenticators.reissue(person_id, password)
+        with self._database.read() as s:
+            info = self._info(s, _found(s, person_id))
+        return PersonMade(person=info, totp_uri=issued.totp_uri, recovery_codes=issued.recovery_codes)
 
     def any(self) -> bool:
         """Whether any account exists."""
@@ -157,8 +150,10 @@ class People:
             return _found(s, person_id).login
 
     def warnings(self, person: Person, now: datetime) -> tuple[str, ...]:
-        """What lapses soon, or has lapsed, in the person's own credentials."""
+        """What lapses soon, or has lapsed, in what the person holds; a password that is not theirs alone yet."""
         found: list[str] = []
+        if not self.authenticators.own(person.id):
+            found.append("the password is the one that was issued: choose your own, which nobody else has seen")
         needed = [("habilitation", bool(person.roles & NEEDS_HABILITATION))]
         needed.append(("agrement", person.municipal and "technician" in person.roles))
         for kind, wanted in needed:
@@ -169,60 +164,6 @@ class People:
             elif ends and max(ends) - now < WARN_BEFORE:
                 found.append(f"the {spoken} ends on {max(ends):%Y-%m-%d}: have it renewed")
         return tuple(found)
-
-    def check_sign_in(self, login: str, password: str, code: str) -> Person:
-        """The person, when password and code are right; SignInRefused, always in the same words, when not."""
-        now = self._clock()
-        refused = SignInRefused("name, password or code is wrong, or the account is locked: wait 15 minutes")
-        with self._database.read() as s:
-            row = s.scalar(select(PersonRow).where(PersonRow.login == login, PersonRow.left_at.is_(None)))
-            known = None if row is None else (row.id, row.password)
-        # Hashing takes long: never inside the write lock.
-        right = self._password_right(self._nobody if known is None else known[1], password)
-        if known is None:
-            raise refused
-        with self._database.write() as s:
-            row = _found(s, known[0])
-            if row.locked_until is not None and now < row.locked_until:
-                accepted = False
-            elif right and self._code_right(s, row, code, now):
-                row.failures, row.locked_until, accepted = 0, None, True
-            else:
-                accepted = False
-                row.failures += 1
-                if row.failures >= FAILURES:
-                    row.failures, row.locked_until = 0, now + LOCKED_FOR
-            person = person_of(s, row.id)
-        if not accepted:
-            raise refused
-        return person
-
-    def _password_right(self, hashed: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(hashed, password)
-        except (VerificationError, InvalidHashError):
-            return False
-
-    def _code_right(self, s: Session, row: PersonRow, code: str, now: datetime) -> bool:
-        code = code.strip().lower()
-        if re.fullmatch(r"\d{6}", code):
-            totp = pyotp.TOTP(self._vault.open(row.totp, f"totp {row.id}").decode())
-            for step in (-1, 0, 1):
-                count = int(now.timestamp()) // 30 + step
-                # A code works once: a step already used, or older, is refused.
-                if count > row.totp_step and secrets.compare_digest(totp.generate_otp(count), code):
-                    row.totp_step = count
-                    return True
-            return False
-        held = s.scalar(
-            select(RecoveryRow).where(
-                RecoveryRow.person == row.id, RecoveryRow.sha256 == _sha256(code), RecoveryRow.used_at.is_(None)
-            )
-        )
-        if held is None:
-            return False
-        held.used_at = now
-        return True
 
     def _info(self, s: Session, row: PersonRow) -> PersonInfo:
         person = person_of(s, row.id)
@@ -285,8 +226,8 @@ def _faults(draft: PersonDraft) -> list[str]:
         faults.append(f"login {draft.login!r}: 3 to 40 of a-z, 0-9, dot and dash, no dot or dash at either end")
     if not draft.name.strip():
         faults.append("name: give the person's first and last name")
-    if len(draft.password) < PASSWORD_LEAST:
-        faults.append(f"password: at least {PASSWORD_LEAST} characters")
+    if fault := password_fault(draft.password):
+        faults.append(fault)
     for credential in draft.credentials:
         faults += _credential_faults(credential)
     return faults
@@ -311,7 +252,3 @@ def _credential_faults(c: CredentialDraft) -> list[str]:
     elif c.kind == "agrement" and c.ends_at - c.starts_at > AGREMENT_LONGEST:
         faults.append(f"agrément {c.reference}: an agrément lasts five years at most")
     return faults
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

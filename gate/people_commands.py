@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any
 
+import segno
 import typer
 
 from connectors.site import load_site, utc_now
@@ -26,7 +29,7 @@ def first_admin(login: str, name: str, site: SiteFile = SITE, as_json: AsJson = 
 
     town = load_site(site)
     set_up(town)
-    _made(first_administrator(town, login, name, _password()), as_json)
+    _made(first_administrator(town, login, name, new_password("PASSAGE_PASSWORD")), as_json)
 
 
 @people_app.command()
@@ -55,9 +58,7 @@ def add(
         end = now + timedelta(days=5 * 365)
         held.append(CredentialDraft(kind="agrement", reference=agrement, starts_at=now, ends_at=end))
     roles: Any = role
-    made = client(site).make_person(
-        login, name, roles, _password("PASSAGE_NEW_PASSWORD"), municipal=municipal, credentials=held
-    )
+    made = client(site).make_person(login, name, roles, new_password(), municipal=municipal, credentials=held)
     _made(made, as_json)
 
 
@@ -127,6 +128,16 @@ def roles(
 
 
 @people_app.command()
+def reissue(login: str, site: SiteFile = SITE, as_json: AsJson = False) -> None:
+    """Give somebody who has lost what they sign in with new ones, printed this once; their sessions end.
+
+    The password is asked for, or read from PASSAGE_NEW_PASSWORD; they choose their own with `passage renew`.
+    """
+    gate = client(site)
+    _made(gate.reissue(_person(gate, login).id, new_password()), as_json)
+
+
+@people_app.command()
 def leave(login: str, site: SiteFile = SITE, as_json: AsJson = False) -> None:
     """Close an account; what the person did stays on record."""
     gate = client(site)
@@ -140,9 +151,10 @@ def _person(gate: GateClient, login: str) -> PersonInfo:
     raise NotFound(f"nobody has the login {login!r}: `passage people list` shows everybody")
 
 
-def _password(variable: str = "PASSAGE_PASSWORD") -> str:
+def new_password(variable: str = "PASSAGE_NEW_PASSWORD") -> str:
+    """A password to be, from the environment or asked for twice."""
     password: str = os.environ.get(variable) or typer.prompt(
-        "Password (12 characters or more)", hide_input=True, confirmation_prompt=True
+        "New password (12 characters or more)", hide_input=True, confirmation_prompt=True
     )
     return password
 
@@ -152,8 +164,15 @@ def _made(made: PersonMade, as_json: bool) -> None:
         show(made, True)
         return
     typer.echo(f"{made.person.name} ({made.person.login}): {', '.join(made.person.roles)}")
+    shown_once(made.totp_uri, made.recovery_codes)
+
+
+def shown_once(totp_uri: str, recovery_codes: Iterable[str]) -> None:
+    """Print what a person signs in with, the secret as a picture that an authenticator reads from the screen."""
     typer.echo("For the authenticator (shown once):")
-    typer.echo(f"  {made.totp_uri}")
+    if sys.stdout.isatty():
+        segno.make(totp_uri, error="m").terminal(compact=True)
+    typer.echo(f"  {totp_uri}")
     typer.echo("Recovery codes, each works once; print them and hand them over sealed:")
-    for code in made.recovery_codes:
+    for code in recovery_codes:
         typer.echo(f"  {code}")

@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from gate import messages as m
 from gate.door import COOKIE, Door
-from gate.errors import SignInRefused
+from gate.errors import Invalid, SignInRefused
 from gate.gate import Gate
 from gate.office import Office
+from gate.sign_in_page import own_password_page, renewed_page
 from gate.sign_in_page import page as sign_in_page
 from gate.streets import streets
 from gate.wire import HEADERS, MakeRoute, answered, read
@@ -34,6 +35,9 @@ class SessionRoutes:
             route("/health", "GET", self.health),
             route("/sign-in", "GET", self.sign_in_page),
             route("/sign-in", "POST", self.sign_in_form),
+            route("/own-password", "GET", self.own_password_page),
+            route("/own-password", "POST", self.own_password_form),
+            route("/renewal", "POST", self.renew),
             route("/session", "POST", self.sign_in),
             route("/session", "DELETE", self.sign_out),
             route("/whoami", "GET", self.whoami),
@@ -48,30 +52,60 @@ class SessionRoutes:
 
     def sign_in_page(self, request: Request, body: bytes) -> Response:
         """The page on which a browser signs in."""
-        next_url = self._door.own_page(request.query_params.get("next", ""))
-        return self._page(next_url, failed=False)
+        return self._page(sign_in_page(self._door.own_page(request.query_params.get("next", ""))))
 
     def sign_in_form(self, request: Request, body: bytes) -> Response:
         """What that page sends."""
-        form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
-        next_url = self._door.own_page(form.get("next", ""))
+        form, next_url = self._form(body)
         wanted = m.SignIn(
             login=form.get("login", ""), password=form.get("password", ""), code=form.get("code", ""), kind="browser"
         )
         try:
             token, _, _ = self.office.sign_in(wanted)
         except SignInRefused:
-            return self._page(next_url, failed=True)
+            return self._page(sign_in_page(next_url, "sign_in"), 401)
         return self._door.with_cookie(RedirectResponse(next_url or "/whoami", status_code=303, headers=HEADERS), token)
 
-    def _page(self, next_url: str, *, failed: bool) -> Response:
+    def own_password_page(self, request: Request, body: bytes) -> Response:
+        """The page on which a person chooses their own password."""
+        return self._page(own_password_page(self._door.own_page(request.query_params.get("next", ""))))
+
+    def own_password_form(self, request: Request, body: bytes) -> Response:
+        """What that page sends."""
+        form, next_url = self._form(body)
+        wanted = m.Renewal(
+            login=form.get("login", ""),
+            password=form.get("password", ""),
+            code=form.get("code", ""),
+            new_password=form.get("new", ""),
+            new_authenticator=form.get("authenticator") == "1",
+        )
+        if wanted.new_password != form.get("again", ""):
+            return self._page(own_password_page(next_url, "again"), 400)
+        try:
+            renewed = self.office.renew(wanted)
+        except SignInRefused:
+            return self._page(own_password_page(next_url, "sign_in"), 401)
+        except Invalid:
+            return self._page(own_password_page(next_url, "new"), 400)
+        return self._page(renewed_page(renewed, next_url))
+
+    def renew(self, request: Request, body: bytes) -> Response:
+        """The same for a program."""
+        return answered(self.office.renew(read(body, m.Renewal)))
+
+    def _form(self, body: bytes) -> tuple[dict[str, str], str]:
+        """What a page sent, and where it goes on to."""
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=10))
+        return form, self._door.own_page(form.get("next", ""))
+
+    def _page(self, text: str, status: int = 200) -> Response:
         # A browser holds the redirection that follows a form to the form's own policy.
         allowed = " ".join(sorted(self._door.origins))
         policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action {allowed}; frame-ancestors 'none'"
         # Under no-referrer a browser posts the form with `Origin: null`, which is refused.
         headers = {**HEADERS, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
-        text = sign_in_page(next_url, failed=failed)
-        return Response(text, 401 if failed else 200, headers, media_type="text/html; charset=utf-8")
+        return Response(text, status, headers, media_type="text/html; charset=utf-8")
 
     def sign_in(self, request: Request, body: bytes) -> Response:
         """The same for a program."""

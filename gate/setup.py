@@ -62,7 +62,7 @@ def first_administrator(
         journal = Journal(folders.journal, signing_key(folders.secrets / "journal.key"), clock)
         with journal.act("people.first_administrator", Because(person=os.environ.get("USER", "")), {"login": login}):
             draft = PersonDraft(login=login, name=name, roles=("administrator",), password=password, municipal=False)
-            return people.make(draft)
+            return people.make(draft, own_password=True)
     finally:
         database.close()
 

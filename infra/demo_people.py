@@ -64,14 +64,16 @@ def make_people(gate_url: str, administrator: Person, now: datetime) -> dict[str
     people = {administrator.role: administrator}
     with_gate = administrator.sign_in(gate_url)
     for login, name, role in ROLES[1:]:
-        password = secrets.token_urlsafe(12)
+        first, password = secrets.token_urlsafe(12), secrets.token_urlsafe(12)
         reference = f"DÉMO-{login.upper()}"
         validity = {"starts_at": now - timedelta(days=1), "ends_at": now + timedelta(days=365)}
         credentials = [
             CredentialDraft(kind="habilitation", reference=f"{reference}-H", **validity),
             CredentialDraft(kind="agrement", reference=f"{reference}-A", **validity),
         ]
-        made = with_gate.make_person(login, name, [role], password, credentials=credentials)
+        made = with_gate.make_person(login, name, [role], first, credentials=credentials)
+        # Their own choice, as anybody's: the administrator has seen the first one.
+        GateClient(gate_url).renew(login, first, made.recovery_codes[0], password)
         people[role] = Person(login, name, role, password, secret_of(made.totp_uri))
     with_gate.sign_out()
     return people

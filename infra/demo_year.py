@@ -45,6 +45,7 @@ from gate.messages import (
     ExhibitRequest,
     GrantRequest,
     PersonDraft,
+    Renewal,
     RequisitionDraft,
     SearchRequest,
     SignIn,
@@ -176,7 +177,7 @@ class _Year:
     def _others(self) -> None:
         token = self._sign_in("administrator")
         for login, name, role in ROLES[1:]:
-            password = secrets.token_urlsafe(12)
+            first, password = secrets.token_urlsafe(12), secrets.token_urlsafe(12)
             from_, until = self.clock() - timedelta(days=1), self.now + timedelta(days=365)
             credentials = tuple(
                 CredentialDraft(
@@ -184,8 +185,10 @@ class _Year:
                 )
                 for kind in ("habilitation", "agrement")
             )
-            draft = PersonDraft(login=login, name=name, roles=(role,), password=password, credentials=credentials)
+            draft = PersonDraft(login=login, name=name, roles=(role,), password=first, credentials=credentials)
             made = self.service.office.make_person(self._as(token), draft)
+            code = made.recovery_codes[0]
+            self.service.office.renew(Renewal(login=login, password=first, code=code, new_password=password))
             self.people[role] = Person(login, name, role, password, secret_of(made.totp_uri))
         self.service.office.sign_out(self._as(token))
 

@@ -145,6 +145,13 @@ def _sign_in(s: Scene) -> Try:
     return right and not s.actor.gone, lambda: shown(fresh.sign_in(s.actor.login, PASSWORD, code))
 
 
+def _renew(s: Scene) -> Try:
+    right = s.number % 2 == 0
+    code = s.world.town.code(s.actor.login) if right else "000000"
+    new = f"another password {s.number}"
+    return right and not s.actor.gone, lambda: shown(s.client.renew(s.actor.login, PASSWORD, code, new))
+
+
 def _sign_out(s: Scene) -> Try:
     def do() -> bytes:
         old = s.client.token
@@ -231,8 +238,14 @@ def _anybody(do: Callable[[Scene], object]) -> Callable[[Scene], Try]:
     return lambda s: (s.signed_in, lambda: shown(do(s)))
 
 
+def _anyone_at_all(do: Callable[[Scene], object]) -> Callable[[Scene], Try]:
+    return lambda s: (True, lambda: shown(do(s)))
+
+
 CLIENT: dict[str, Callable[[Scene], Try]] = {
     "sign_in": _sign_in,
+    "renew": _renew,
+    "own_password_url": _anyone_at_all(lambda s: s.get(s.client.own_password_url())),
     "sign_out": _sign_out,
     "whoami": _anybody(lambda s: s.client.whoami()),
     "cameras": _anybody(lambda s: s.client.cameras()),
@@ -242,6 +255,7 @@ CLIENT: dict[str, Callable[[Scene], Try]] = {
     "make_person": _desk(
         "accounts", lambda s: s.client.make_person(f"new-{s.number}", "New", ("auditor",), PASSWORD).person
     ),
+    "reissue": _desk("accounts", lambda s: s.client.reissue(s.somebody, PASSWORD).person),
     "add_credential": _desk("accounts", lambda s: s.client.add_credential(s.somebody, _credential(s))),
     "withdraw_credential": _desk(
         "accounts", lambda s: s.client.withdraw_credential(s.somebody, "habilitation", "H-t-full")
@@ -317,6 +331,7 @@ def _command_words(s: Scene) -> dict[str, list[str]]:
     new += ["--article", "60-1", "--authority", "opj", "--name", "A", "--inquiry", "I", "--offence", "O"]
     return {
         "sign-in": [s.actor.login, "--code", code],
+        "renew": [s.actor.login, "--code", code, "--authenticator", "--json"],
         "sign-out": [],
         "whoami": [],
         "cameras": ["--json"],
@@ -334,6 +349,7 @@ def _command_words(s: Scene) -> dict[str, list[str]]:
         "people habilitate": [login, "H-2", "--until", "2027-01-31 00:00"],
         "people withdraw": [login, f"H-{login}"],
         "people roles": [login, "--role", "technician"],
+        "people reissue": [login, "--json"],
         "people leave": [login],
         "requisition draft": [*new, "--document", scan],
         "requisition attach": [paper, scan],
@@ -394,7 +410,7 @@ def as_person(s: Scene) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PASSAGE_SESSION", str(session))
         patch.setenv("PASSAGE_PASSWORD", PASSWORD)
-        patch.setenv("PASSAGE_NEW_PASSWORD", PASSWORD)
+        patch.setenv("PASSAGE_NEW_PASSWORD", f"another {PASSWORD}")
         patch.setenv("PASSAGE_GATE_URL", s.world.town.url)
         patch.setattr(connectors.clickhouse, "open_reader", lambda site: s.world.town.store)
         patch.setattr(connectors.clickhouse, "open_keeper", lambda site: s.world.town.store)

@@ -289,7 +289,8 @@ class Town:
                 password=PASSWORD,
                 municipal=municipal,
                 credentials=credentials if habilitated else (),
-            )
+            ),
+            own_password=True,
         )
         self.secrets[login] = pyotp.parse_uri(made.totp_uri).secret
         self.recovery[login] = made.recovery_codes

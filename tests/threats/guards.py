@@ -27,6 +27,7 @@ CHECK = "tests/gate/test_journal_check.py::"
 EVIDENCE = "tests/gate/test_evidence.py::"
 EXHIBITS = "tests/gate/test_exhibits.py::"
 TICKETS = "tests/gate/test_exhibit_tickets.py::"
+AUTHENTICATORS = "tests/gate/test_authenticators.py::"
 VIEWING = "tests/gate/test_viewing_copies.py::"
 PROOF = "tests/gate/test_proof.py::"
 THREATS = "tests/threats/test_threats.py::"
@@ -41,12 +42,30 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         MAIN + "test_idle_sessions_lock_and_playing_keeps_them_open",
     ),
     (
-        Change("code replayed", "gate.people", "count > row.totp_step and ", ""),
+        Change("code replayed", "gate.authenticators", "count > row.totp_step and ", ""),
         MAIN + "test_lock_out_codes_used_once_and_recovery",
     ),
     (
-        Change("lock-out", "gate.people", "if row.failures >= FAILURES:", "if False:"),
+        Change("lock-out", "gate.authenticators", "if row.failures >= FAILURES:", "if False:"),
         MAIN + "test_lock_out_codes_used_once_and_recovery",
+    ),
+    (
+        Change(
+            "choosing a password ends sessions",
+            "gate.authenticators",
+            "_at=self._clock()))\n            self._end_sessions(s, row)",
+            "_at=self._clock()))",
+        ),
+        AUTHENTICATORS + "test_an_issued_password_is_reminded_of_until_it_is_ones_own",
+    ),
+    (
+        Change(
+            "an issued password is told",
+            "gate.authenticators",
+            "s.execute(delete(RenewalRow).where(RenewalRow.person == row.id))",
+            "pass",
+        ),
+        AUTHENTICATORS + "test_whoever_lost_everything_is_issued_anew",
     ),
     (
         Change(
@@ -235,9 +254,9 @@ GUARDS: tuple[tuple[Change, str], ...] = (
     (
         Change(
             "secrets in the database",
-            "gate.people",
-            'totp=self._vault.seal(secret.encode(), f"totp {identifier}")',
-            "totp=secret.encode()",
+            "gate.authenticators",
+            'row.totp, row.totp_step = self._vault.seal(secret.encode(), f"totp {row.id}"), 0',
+            "row.totp, row.totp_step = secret.encode(), 0",
         ),
         THREATS + "test_a_backup_of_the_database_signs_nobody_in",
     ),
