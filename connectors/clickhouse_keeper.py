@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,10 @@ from connectors.errors import StoreError, StoreUnavailable
 
 _DAY_OF = "toDate(CAST(partition AS Tuple(String, Date)).2)"
 _SCOPE_OF = "CAST(partition AS Tuple(String, Date)).1"
+
+
+ENGINE_LOGS = ("query_log", "query_thread_log", "query_views_log", "text_log", "asynchronous_insert_log")
+"""Logs in which a server that is not set up as ours would keep the text of queries."""
 
 
 class ErasureUnfinished(StoreError):
@@ -92,6 +96,16 @@ class ClickHouseKeeper:
             f"SELECT count() AS n, min(min_time) AS oldest FROM system.parts WHERE {self._ours()} AND rows > 0", {}
         )
         return utc(rows[0]["oldest"]) if rows and rows[0]["n"] else None
+
+    def engine_logs(self) -> dict[str, date]:
+        """The engine's own logs of what was asked for, in any part, active or not: name → day of the oldest line."""
+        rows = self._rows(
+            "SELECT table, min(min_date) AS oldest FROM system.parts"
+            f" WHERE database = 'system' AND table IN ({', '.join(map(repr, ENGINE_LOGS))}) AND rows > 0"
+            " GROUP BY table ORDER BY table",
+            {},
+        )
+        return {row["table"]: row["oldest"] for row in rows}
 
     def hold_ageing(self) -> None:
         """The clock is suspect: the engine drops nothing by age until `resume_ageing`."""

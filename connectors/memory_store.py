@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 
@@ -156,6 +156,10 @@ class MemoryStore:
                 *(link.started_at for link in self._links.values()),
             ]
         return min(times).astimezone(UTC).replace(microsecond=0) if times else None
+
+    def engine_logs(self) -> dict[str, date]:
+        """The twin keeps none."""
+        return {}
 
     def hold_ageing(self) -> None:
         """The twin drops nothing of its own accord; it remembers what it was told."""

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Protocol
 
 import msgspec
@@ -111,6 +111,9 @@ class StoreKeeper(Protocol):
 
     def oldest(self) -> datetime | None:
         """Capture time of the oldest row still held in any part."""
+
+    def engine_logs(self) -> dict[str, date]:
+        """The engine's own logs of what was asked for (cameras and times, in clear): name → day of the oldest line."""
 
     def hold_ageing(self) -> None:
         """The clock is suspect: drop nothing by age of the store's own accord until `resume_ageing`."""

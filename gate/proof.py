@@ -111,7 +111,7 @@ def _looks(
     yield "store", lambda: _store(store, before)
     yield "topics", lambda: _topics(broker, before, _kept(gate), _ended(gate))
     yield "keys", lambda: _keys(gate, before)
-    yield "recovery", lambda: _recovery(gate)
+    yield "recovery", lambda: _recovery(gate, before)
     yield "orders", lambda: _orders(gate)
     yield "folders", lambda: _folders(gate, before)
     yield "database", lambda: _database(gate)
@@ -161,7 +161,10 @@ def _store(store: StoreKeeper | None, before: datetime) -> tuple[str, list[str]]
         raise OSError("the store's keeper is not reachable from here")
     oldest = store.oldest()
     late = oldest is not None and oldest < before.replace(microsecond=0)
-    return "every part, active or not", [f"a row captured at {oldest}"] if late else []
+    found = [f"a row captured at {oldest}"] if late else []
+    logs = store.engine_logs()
+    found += [f"{name} of the engine, from {day} on" for name, day in logs.items() if day < before.date()]
+    return f"every part, active or not; {len(logs)} of the engine's own logs of queries", found
 
 
 def _topics(broker: Broker | None, before: datetime, kept: set[str], ended: set[str]) -> tuple[str, list[str]]:
@@ -250,7 +253,7 @@ def _keys(gate: Gate, before: datetime) -> tuple[str, list[str]]:
     return f"{len(days)} days", [f"key of {d}" for d in days if d < f"{before:%Y-%m-%d}"]
 
 
-def _recovery(gate: Gate) -> tuple[str, list[str]]:
+def _recovery(gate: Gate, before: datetime) -> tuple[str, list[str]]:
     root = gate.site.data / "recovery"
     # Whoever records makes it: where recordings are and it is not, this process is not shown it.
     if not root.is_dir() and gate.archive.cameras():
@@ -258,6 +261,13 @@ def _recovery(gate: Gate) -> tuple[str, list[str]]:
     folders = [f for f in root.glob("*") if f.is_dir()]
     ended = _ended(gate)
     found = [str(f.relative_to(gate.site.data)) for f in folders if any(f.name.endswith(f"-{s}") for s in ended)]
+    kept = _kept(gate)
+    for folder in folders:
+        # A flow that runs writes its state every few seconds. What has stopped keeps what it had before its eyes.
+        last = max((f.stat().st_mtime for f in folder.rglob("*") if f.is_file()), default=None)
+        stopped = last is not None and datetime.fromtimestamp(last, UTC) < before
+        if stopped and not any(f"-{scope}" in folder.name for scope in kept):
+            found.append(f"{folder.relative_to(gate.site.data)}: state of a flow that stopped before {before:%Y-%m-%d}")
     return f"{len(folders)} recovery folders", found
 
 

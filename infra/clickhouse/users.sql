@@ -52,3 +52,5 @@ GRANT SELECT (started_at) ON vehicle_links TO keeper;
 GRANT SELECT, INSERT ON migrations TO keeper;
 GRANT SELECT ON system.parts TO keeper;
 GRANT SELECT ON system.tables TO keeper;
+-- Parts are shown of tables that one may see; of the server's own logs only their age, not a line.
+GRANT SHOW TABLES ON system.* TO keeper;

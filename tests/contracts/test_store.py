@@ -412,6 +412,11 @@ def test_oldest_is_the_oldest_of_any_table(store: Store) -> None:
     assert store.keeper.oldest() != at
 
 
+def test_the_engine_keeps_no_log_of_queries(store: Store) -> None:
+    store.reader.throughput()
+    assert store.keeper.engine_logs() == {}
+
+
 def test_throughput_counts_and_names_nothing(store: Store) -> None:
     before = store.reader.throughput()
     store.writer.insert_passages([passage(store, "p1", ended_at=datetime.now(UTC) - SECOND, started_at=NOON)])

@@ -144,9 +144,24 @@ def plant_export(town: Town) -> None:
     os.utime(old, (at, at))
 
 
+def plant_engine_log(town: Town) -> None:
+    """A ClickHouse server that was not set up as ours keeps what was asked for, and longer than it may."""
+    town.store.engine_logs = lambda: {"query_log": (START - timedelta(days=40)).date()}  # type: ignore[method-assign]
+
+
+def plant_stopped_flow(town: Town) -> None:
+    state = town.folder / "recovery" / "index-2-of-3" / "part-0.sqlite3"
+    state.parent.mkdir(parents=True)
+    state.write_bytes(b"x")
+    at = (town.clock() - timedelta(days=40)).timestamp()
+    os.utime(state, (at, at))
+
+
 @pytest.mark.parametrize(
     ("plant", "place"),
     [
+        (plant_engine_log, "store"),
+        (plant_stopped_flow, "recovery"),
         (plant_archive, "archive"),
         (plant_view, "pictures"),
         (plant_row, "store"),
