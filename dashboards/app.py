@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboards import bilan, investigation, journal, operations, player, requisitions
+from dashboards import bilan, handover, investigation, journal, operations, player, requisitions
 from dashboards.pictures import STYLE
 from dashboards.session import client, keep, own_password_url, require_person, show_fault, sign_in, t, warning_text
 from dashboards.times import use_zone_of
@@ -19,7 +19,7 @@ def main() -> None:
     st.html(STYLE)
     with st.sidebar:
         st.selectbox("Langue · Language", ["Français", "English"], key="language")
-    keep(*player.FIELDS)
+    keep(*player.FIELDS, *handover.fields())
     gate = client()
     person = require_person(gate)
     use_zone_of(person)

@@ -15,6 +15,10 @@ from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, ExportStatus, GrantInfo, Interval, PassageInfo, RequisitionInfo
 
 
+FIELDS = ("handover_why", "handover_whom", "handover_viewing", "handover_mask")
+"""One each for every requisition; kept while another tab or page is looked at."""
+
+
 class Chosen(NamedTuple):
     """One thing to hand over: a stretch of a camera, a passage, or a passage's trace."""
 
@@ -31,6 +35,11 @@ def chosen(requisition: str) -> list[Chosen]:
     """What was chosen so far under one requisition, in this browser's session."""
     held: dict[str, list[Chosen]] = st.session_state.setdefault("chosen", {})
     return held.setdefault(requisition, [])
+
+
+def fields() -> list[str]:
+    """What has been typed or ticked so far, under any requisition."""
+    return [str(name) for name in st.session_state if str(name).startswith(FIELDS)]
 
 
 def count(requisition: str) -> int:
@@ -104,15 +113,16 @@ def _more(grant: GrantInfo, requisition: RequisitionInfo, labels: dict[str, str]
 
 
 def _form(gate: GateClient, grant: GrantInfo, requisition: RequisitionInfo, wanted: list[Chosen]) -> None:
-    with st.form("handover"):
+    # No form of Streamlit's: it would forget what is typed when one goes back to look at another passage.
+    why, whom, copies, masked = (f"{name}-{requisition.id}" for name in FIELDS)
+    st.session_state.setdefault(whom, requisition.authority_name)
+    with st.container(border=True):
         left, right = st.columns(2)
-        purpose = left.text_input(t("purpose_again"), help=t("purpose_again_help"), key=f"why-{requisition.id}")
-        recipient = right.text_input(
-            t("recipient"), requisition.authority_name, help=t("recipient_help"), key=f"whom-{requisition.id}"
-        )
-        viewing = left.checkbox(t("viewing"), help=t("viewing_help"), key=f"viewing-{requisition.id}")
-        mask = right.checkbox(t("mask"), help=t("mask_help"), key=f"mask-{requisition.id}")
-        if not st.form_submit_button(t("prepare"), type="primary", disabled=not wanted):
+        purpose = left.text_input(t("purpose_again"), help=t("purpose_again_help"), key=why)
+        recipient = right.text_input(t("recipient"), help=t("recipient_help"), key=whom)
+        viewing = left.checkbox(t("viewing"), help=t("viewing_help"), key=copies)
+        mask = right.checkbox(t("mask"), help=t("mask_help"), key=masked)
+        if not st.button(t("prepare"), type="primary", disabled=not wanted):
             return
     traces = [c for c in wanted if c.kind == "trace"]
     if not purpose.strip() or not recipient.strip():

@@ -191,7 +191,12 @@ def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
     app = _button(app, "prepare").click().run()
     assert TEXTS["purpose_missing"][0] in _said(app)
     field = next(f for f in app.text_input if f.label == TEXTS["purpose_again"][0])
-    field.set_value("remise à l'enquêteur")
+    app = field.set_value("remise à l'enquêteur").run()
+    # What is typed stays while one looks at something else.
+    app = app.segmented_control(key="tab").set_value("search").run()
+    app = app.segmented_control(key="tab").set_value("handover").run()
+    typed = {f.label: f.value for f in app.text_input}
+    assert typed[TEXTS["purpose_again"][0]] == "remise à l'enquêteur" and "Durand" in typed[TEXTS["recipient"][0]]
     app = _button(app, "prepare").click().run()
     assert not app.exception and not app.error, [e.value for e in app.error]
     assert text("export_ready", "fr", seconds=27).split("(")[0] in _said(app)
