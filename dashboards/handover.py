@@ -14,7 +14,6 @@ from dashboards.times import between, hours, inside, local, number, parse_interv
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, ExportStatus, GrantInfo, Interval, PassageInfo, RequisitionInfo
 
-
 FIELDS = ("handover_why", "handover_whom", "handover_viewing", "handover_mask")
 """One each for every requisition; kept while another tab or page is looked at."""
 
