@@ -42,7 +42,9 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         st.subheader(t("table"))
         # Why each is believed stands under its picture, and in the file.
         rows = [_row(n, step, labels, clock) for n, step in enumerate(trace.steps, 1)]
-        st.dataframe(rows, hide_index=True, column_order=["#", t("time"), t("camera"), t("probability"), t("state")])
+        narrow = {"#": st.column_config.Column(width=30), t("probability"): st.column_config.Column(width=75)}
+        shown = ["#", t("time"), t("camera"), t("probability"), t("state")]
+        st.dataframe(rows, hide_index=True, column_order=shown, column_config=narrow)
         save, join = st.columns(2)
         save.download_button(
             t("download_table"), _csv(trace, labels), f"trace-{query[:8]}.csv", "text/csv", width="stretch"

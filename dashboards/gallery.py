@@ -90,7 +90,7 @@ def _card(gate: GateClient, grant: GrantInfo, passage: PassageInfo, labels: dict
             passage.colour_match if by_colour else None,
         )
     )
-    left, middle, right = st.columns(3)
+    left, middle, right = st.columns(3, gap="xxsmall")
     # Callbacks, which run before the page is drawn: no click is lost to the next one.
     left.button(
         t("follow_this"),
