@@ -29,6 +29,7 @@ What: cameras and seconds
 When: now
 10. A grant is no paper that is kept. It is made anew, with every rule read again, at every call, and before every
     256 KiB of a long one: what was lawful when it began ends with the habilitation, the session or the requisition.
+11. *Now* is never earlier than the latest time trusted (`clock.py`): a clock set back revives nothing that has lapsed.
 """
 
 from __future__ import annotations
@@ -123,18 +124,20 @@ class Credential:
     reference: str
     starts_at: datetime
     ends_at: datetime
+    withdrawn: bool = False
 
     @classmethod
     def held(
         cls, kind: str, reference: str, starts_at: datetime, ends_at: datetime, withdrawn_at: datetime | None
     ) -> Credential:
-        """As registered: withdrawn, it ends no later than that."""
+        """As registered: withdrawn, it ends no later than that, and comes back by no clock put right since."""
         end = ends_at if withdrawn_at is None else min(ends_at, withdrawn_at)
-        return cls("agrement" if kind == "agrement" else "habilitation", reference, starts_at, end)
+        known: Literal["habilitation", "agrement"] = "agrement" if kind == "agrement" else "habilitation"
+        return cls(known, reference, starts_at, end, withdrawn_at is not None)
 
     def in_force(self, now: datetime) -> bool:
         """Whether it holds at this moment."""
-        return self.starts_at <= now < self.ends_at
+        return not self.withdrawn and self.starts_at <= now < self.ends_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _allowed(gate: Gate, scope: str, seal: Seal) -> Seal:
             basis = basis_of(s, scope)
         except NotFound:
             raise BasisNotOpen("no such requisition") from None
-    may_index(basis, camera, covers, REACH, gate.clock())
+    may_index(basis, camera, covers, REACH, gate.now())
     return seal
 
 
@@ -73,5 +73,5 @@ def _live_allowed(gate: Gate, camera: str, covers: Interval) -> None:
     known = {c.name: site.mode(c) for c in site.cameras}
     if known.get(camera) != "continuous":
         raise OutsideScope(f"{camera} is not indexed continuously")
-    if covers.end < gate.clock() - timedelta(hours=site.kafka.live_hours):
+    if covers.end < gate.now() - timedelta(hours=site.kafka.live_hours):
         raise OutsideScope(f"{covers.start:%Y-%m-%d %H}h UTC is no longer live")

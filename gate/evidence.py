@@ -42,7 +42,7 @@ class Evidence:
 
     def pending(self) -> list[Opened]:
         """Orders of requisitions in force that are not written yet, oldest first."""
-        now = self._gate.clock()
+        now = self._gate.now()
         with self._gate.database.read() as s:
             rows = s.execute(
                 select(OrderRow, RequisitionRow)
@@ -158,5 +158,5 @@ def order_of(order: OrderRow, row: RequisitionRow) -> Opened:
 def _in_force(gate: Gate, requisition: str) -> None:
     with gate.database.read() as s:
         basis = basis_of(s, requisition)
-    if not basis.in_force(gate.clock()):
+    if not basis.in_force(gate.now()):
         raise BasisNotOpen(f"{basis.reference} is no longer in force")

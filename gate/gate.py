@@ -102,15 +102,19 @@ class Gate:
         self.footage = Footage(site.archive_dir, folders.exhibits, self.keys)
         self.orders = Orders(folders.orders, self.order_key, clock)
         self.people = People(self.database, self.vault, clock, hasher)
-        self.sessions = Sessions(self.database, clock, timedelta(minutes=site.gate.idle_lock_minutes))
-        self.requisitions = Requisitions(self.database, site, clock, self.not_before, self.vault, folders.documents)
+        self.sessions = Sessions(self.database, self.now, timedelta(minutes=site.gate.idle_lock_minutes))
+        self.requisitions = Requisitions(self.database, site, self.now, self.not_before, self.vault, folders.documents)
         self.evidence_lock = threading.Lock()
         """Held while evidence is written and while it is erased: nothing is written after a closure."""
-        self.grants = Grants(self.database, self.sessions, clock, self.not_before)
+        self.grants = Grants(self.database, self.sessions, self.now, self.not_before)
+
+    def now(self) -> datetime:
+        """What is now for the rules: a clock set back revives nothing that has lapsed. The journal keeps `clock`."""
+        return self.clock_guard.latest()
 
     def not_before(self) -> datetime:
         """The retention limit now; a clock set back does not move it back."""
-        return retention.limit(self.clock_guard.latest(), self.site.retention_days, self.site.timezone)
+        return retention.limit(self.now(), self.site.retention_days, self.site.timezone)
 
     def because(self, live: Live, *, requisition: str = "", purpose: str = "", directed_by: str = "") -> Because:
         """Who acts and why, for the journal, where there is no grant."""

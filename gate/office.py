@@ -98,7 +98,7 @@ class Office:
     def whoami(self, live: Live) -> Whoami:
         """The signed-in person, with what lapses soon."""
         gate = self._gate
-        warnings = gate.people.warnings(live.person, gate.clock())
+        warnings = gate.people.warnings(live.person, gate.now())
         if gate.clock_guard.suspect:
             warnings += (f"{gate.clock_guard.suspect}: an administrator must confirm the clock",)
         return Whoami(
@@ -117,7 +117,7 @@ class Office:
         allowed: list[str] = []
         for what in DUTIES:
             try:
-                duty(live.person, what, self._gate.clock())
+                duty(live.person, what, self._gate.now())
             except Refused:
                 continue
             allowed.append(what)
@@ -161,7 +161,7 @@ class Office:
         gate = self._gate
         words = msgspec.to_builtins(draft)
         with gate.journal.act("requisition.draft", gate.because(live, purpose=draft.purpose[:500]), words) as outcome:
-            duty(live.person, "register", gate.clock())
+            duty(live.person, "register", gate.now())
             info = gate.requisitions.draft(draft, live.person)
             if document is not None:
                 info = gate.requisitions.attach(info.id, document)
@@ -172,7 +172,7 @@ class Office:
         """Attach the scanned document to a draft."""
         gate = self._gate
         with gate.journal.act("requisition.attach", gate.because(live, requisition=identifier)) as outcome:
-            duty(live.person, "register", gate.clock())
+            duty(live.person, "register", gate.now())
             info = gate.requisitions.attach(identifier, document)
             outcome.note(document=info.document)
             return info
@@ -181,7 +181,7 @@ class Office:
         """Put a requisition in force: its evidence is secured, its cameras and hours are replayed and indexed."""
         gate = self._gate
         with gate.journal.act("requisition.open", gate.because(live, requisition=identifier)) as outcome:
-            duty(live.person, "open", gate.clock())
+            duty(live.person, "open", gate.now())
             others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
             opened = gate.requisitions.open(identifier, live.person, others)
             outcome.note(order=opened.order, review_due=opened.review_due)
@@ -194,7 +194,7 @@ class Office:
         gate = self._gate
         words = msgspec.to_builtins(amendment)
         with gate.journal.act("requisition.amend", gate.because(live, requisition=identifier), words) as outcome:
-            duty(live.person, "open", gate.clock())
+            duty(live.person, "open", gate.now())
             others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
             opened = gate.requisitions.amend(identifier, amendment, document, live.person, others)
             outcome.note(orders=[o.order for o in opened])
@@ -205,7 +205,7 @@ class Office:
         """End a requisition: its grants end now, its copies and its index are erased."""
         gate = self._gate
         with gate.journal.act("requisition.close", gate.because(live, requisition=identifier)):
-            duty(live.person, "close", gate.clock())
+            duty(live.person, "close", gate.now())
             info = gate.requisitions.close(identifier, live.person)
             self._on_closure()
             begin_closure(gate, identifier)
@@ -216,7 +216,7 @@ class Office:
         """The auditor has looked at a requisition that one person both registered and opened."""
         gate = self._gate
         with gate.journal.act("requisition.review", gate.because(live, requisition=identifier)):
-            duty(live.person, "review", gate.clock())
+            duty(live.person, "review", gate.now())
             return gate.requisitions.review(identifier, live.person)
 
     def progress(self, live: Live, identifier: str) -> IndexProgress:
@@ -310,20 +310,20 @@ class Office:
         """The administrator says that the clock is right; destruction resumes."""
         gate = self._gate
         with gate.journal.act("clock.confirm", gate.because(live), {"suspect": gate.clock_guard.suspect}):
-            duty(live.person, "confirm_clock", gate.clock())
+            duty(live.person, "confirm_clock", gate.now())
             gate.clock_guard.confirm()
 
     def _people_act(self, live: Live, act: str, words: dict[str, Any], do: Callable[[], T]) -> T:
         gate = self._gate
         with gate.journal.act(act, gate.because(live), words):
-            duty(live.person, "keep_people", gate.clock())
+            duty(live.person, "keep_people", gate.now())
             return do()
 
     def _may(self, live: Live, what: Duty, act: str, requisition: str = "") -> None:
         """Let the person look at the office's own papers; a refusal is journalled, a look is not."""
         gate = self._gate
         try:
-            duty(live.person, what, gate.clock())
+            duty(live.person, what, gate.now())
         except Exception as refusal:
             because = gate.because(live, requisition=requisition)
             gate.journal.append("refusal", act, because, {"why": str(refusal)})

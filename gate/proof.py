@@ -309,7 +309,7 @@ def _journal(gate: Gate) -> tuple[str, list[str]]:
 
 def _ended(gate: Gate) -> set[str]:
     """Requisitions that ended so long ago that all of theirs is erased."""
-    limit = gate.clock() - ERASED_WITHIN
+    limit = gate.now() - ERASED_WITHIN
     with gate.database.read() as s:
         rows = s.scalars(
             select(RequisitionRow.id).where(
@@ -321,7 +321,7 @@ def _ended(gate: Gate) -> set[str]:
 
 def _kept(gate: Gate) -> set[str]:
     """Requisitions in force, or that ended too short a time ago for every erasure."""
-    limit = gate.clock() - ERASED_WITHIN
+    limit = gate.now() - ERASED_WITHIN
     with gate.database.read() as s:
         rows = s.scalars(
             select(RequisitionRow.id).where(

@@ -30,6 +30,7 @@ TICKETS = "tests/gate/test_exhibit_tickets.py::"
 AUTHENTICATORS = "tests/gate/test_authenticators.py::"
 VIEWING = "tests/gate/test_viewing_copies.py::"
 PROOF = "tests/gate/test_proof.py::"
+CLOCK = "tests/gate/test_rules_clock.py::"
 THREATS = "tests/threats/test_threats.py::"
 
 GUARDS: tuple[tuple[Change, str], ...] = (
@@ -207,10 +208,31 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         Change(
             "clock set back",
             "gate.clock",
-            "return now if self._latest is None or now > self._latest else self._latest",
+            "return now if trusted is None or now > trusted else trusted",
             "return now",
         ),
         PROOF + "test_a_clock_set_back_shows_nothing_more",
+    ),
+    (
+        Change("rules by a clock set back", "gate.gate", "return self.clock_guard.latest()", "return self.clock()"),
+        CLOCK + "test_a_clock_set_back_revives_nothing",
+    ),
+    (
+        Change(
+            "nothing lapses meanwhile",
+            "gate.clock",
+            "return at + timedelta(seconds=self._monotonic() - ticks) if self.suspect else at",
+            "return at",
+        ),
+        CLOCK + "test_things_lapse_while_the_clock_is_set_back",
+    ),
+    (
+        Change("jump ahead trusted", "gate.clock", "(now > latest and not suspect)", "now > latest"),
+        CLOCK + "test_a_clock_set_ahead_and_corrected_locks_nobody_out",
+    ),
+    (
+        Change("withdrawn comes back", "gate.access", "return not self.withdrawn and self", "return self"),
+        CLOCK + "test_a_withdrawn_habilitation_stays_withdrawn_when_the_clock_is_put_right",
     ),
     (
         Change("past its date", "gate.footage", "if e[1].first_at >= bounds.not_before", "if True"),
@@ -317,8 +339,8 @@ PLANTED: tuple[Change, ...] = (
     Change(
         "end of a credential forgotten",
         "gate.access",
-        "return self.starts_at <= now < self.ends_at",
-        "return self.starts_at <= now",
+        "return not self.withdrawn and self.starts_at <= now < self.ends_at",
+        "return not self.withdrawn and self.starts_at <= now",
     ),
     Change(
         "registrars operate",
