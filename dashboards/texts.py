@@ -404,6 +404,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act_renew": ("mot de passe choisi", "password chosen"),
     "act_sign_out": ("déconnexion", "sign-out"),
     "act_session": ("session", "session"),
+    "act_sender": ("demande d'un autre site", "request of another site"),
     "act_alarm": ("alarme", "alarm"),
     "act_room": ("entrée dans le local", "locked room"),
     "act_configuration": ("réglages changés", "settings changed"),

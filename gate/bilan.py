@@ -208,7 +208,7 @@ def _from_journal(gate: Gate, start: datetime, end: datetime) -> tuple[int, int,
     for entry in gate.journal.entries():
         if not start.isoformat() <= entry["at"] < end.isoformat():
             continue
-        if entry["phase"] == "refusal" and entry["act"] != "session":
+        if entry["phase"] == "refusal" and entry["act"] not in ("session", "sender"):
             refusals += 1
         elif entry["phase"] == "intent" and entry["act"] == "search":
             searches += 1

@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import threading
+from datetime import datetime, timedelta
+
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +16,7 @@ from gate.journal import Because
 from gate.sessions import LONGEST, Live
 
 COOKIE = "passage_session"
+NOTE_EVERY = timedelta(minutes=1)
 
 
 class Door:
@@ -19,6 +24,9 @@ class Door:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
+        self._noting = threading.Lock()
+        self._noted: dict[str, tuple[datetime, int]] = {}
+        """When a refusal of each kind was last journalled, and how many were left out since."""
         ports = (gate.site.gate.port, gate.site.dashboard.port)
         self._hosts = {f"{host}:{gate.site.gate.port}" for host in ("127.0.0.1", "localhost")}
         self.origins = {f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in ports}
@@ -38,19 +46,38 @@ class Door:
                 self._gate.journal.append("refusal", "session", Because(), details)
             raise
 
-    def check_sender(self, request: Request) -> None:
+    async def check_sender(self, request: Request) -> None:
         """Refuse other sites' pages, and names that only look like this machine's."""
+        if (found := self._strange(request)) is not None:
+            kind, why = found
+            await run_in_threadpool(self._note, kind, why)
+            raise OriginRefused(why)
+
+    def _strange(self, request: Request) -> tuple[str, str] | None:
+        """The kind of refusal and its words; None for our own pages and programs."""
         host = request.headers.get("host", "")
         if host not in self._hosts:
-            raise OriginRefused(f"the gate answers as {', '.join(sorted(self._hosts))}, not as {host[:80]!r}")
+            return "host", f"the gate answers as {', '.join(sorted(self._hosts))}, not as {host[:80]!r}"
         origin = request.headers.get("origin")
         if origin is not None and origin not in self.origins:
-            raise OriginRefused("this page may not ask the gate for anything")
+            return "origin", "this page may not ask the gate for anything"
         if request.headers.get("sec-fetch-site") == "cross-site":
-            raise OriginRefused("a page of another site may not ask the gate for anything")
+            return "site", "a page of another site may not ask the gate for anything"
         by_cookie = COOKIE in request.cookies and "authorization" not in request.headers
         if by_cookie and request.method not in ("GET", "HEAD") and origin is None:
-            raise OriginRefused("a browser's request that changes something names its origin")
+            return "no_origin", "a browser's request that changes something names its origin"
+        return None
+
+    def _note(self, kind: str, why: str) -> None:
+        """Journal a refusal, one a minute of each kind: it takes no account to be refused, and the disk is finite."""
+        with self._noting:
+            now = self._gate.clock()
+            last, left_out = self._noted.get(kind, (None, 0))
+            if last is not None and abs(now - last) < NOTE_EVERY:
+                self._noted[kind] = last, left_out + 1
+                return
+            self._gate.journal.append("refusal", "sender", Because(), {"kind": kind, "why": why, "left_out": left_out})
+            self._noted[kind] = now, 0
 
     def own_page(self, wanted: str) -> str:
         """The address, where it is one of our own pages; else nothing: no other is gone to after signing in."""

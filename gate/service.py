@@ -99,7 +99,7 @@ class Service:
         async def endpoint(request: Request) -> Response:
             request.scope[ACT] = name
             try:
-                self.door.check_sender(request)
+                await self.door.check_sender(request)
                 body = await whole_body(request)
                 return await run_in_threadpool(answer, request, body)
             except GateError as fault:

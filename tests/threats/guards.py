@@ -79,6 +79,19 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         MAIN + "test_other_hosts_and_origins_are_refused",
     ),
     (
+        Change("strangers unseen", "gate.door", "            await run_in_threadpool(self._note, kind, why)\n", ""),
+        "tests/gate/test_door.py::test_strange_senders_are_journalled_once_a_minute_each",
+    ),
+    (
+        Change(
+            "strangers fill the journal",
+            "gate.door",
+            "if last is not None and abs(now - last) < NOTE_EVERY:",
+            "if False:",
+        ),
+        "tests/gate/test_door.py::test_strange_senders_are_journalled_once_a_minute_each",
+    ),
+    (
         Change("rules read again in mid-act", "gate.grants", "            self.still(permit)\n", ""),
         MAIN + "test_habilitation_that_lapses_in_mid_act",
     ),
