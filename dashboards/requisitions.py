@@ -58,6 +58,7 @@ def _one(gate: GateClient, person: Whoami, requisition: RequisitionInfo, labels:
     left.caption(f"{t('cameras')} : " + ", ".join(labels.get(c, c) for c in requisition.cameras))
     left.caption(f"{t('hours')} : " + hours(requisition.intervals))
     left.caption(f"{t('expiry')} {local(requisition.expires_at)} · {_by(requisition)}")
+    _documents(gate, requisition, left)
     if requisition.review_due:
         left.warning(t("review_due"))
     try:
@@ -85,6 +86,16 @@ def _by(requisition: RequisitionInfo) -> str:
     if requisition.closed_at is not None:
         parts.append(t("closed_at", at=local(requisition.closed_at)))
     return " · ".join(parts)
+
+
+def _documents(gate: GateClient, requisition: RequisitionInfo, place: st.delta_generator.DeltaGenerator) -> None:
+    """Links to the scans; the browser has them from the gate, and saves them."""
+    if not requisition.document:
+        return
+    links = [f"[{t('document_read')}]({gate.document_url(requisition.id)})"]
+    for n, sha256 in enumerate(requisition.amending_documents, 1):
+        links.append(f"[{t('document_amending', n=n)}]({gate.document_url(requisition.id, sha256)})")
+    place.caption(" · ".join(links))
 
 
 def _draft(gate: GateClient, requisition: RequisitionInfo, right: st.delta_generator.DeltaGenerator) -> None:

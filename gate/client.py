@@ -224,6 +224,18 @@ class GateClient:
         """Attach the scanned document to a draft. Registrar."""
         return self._call("PUT", f"/requisitions/{quote(identifier)}/document", m.RequisitionInfo, document)
 
+    def document(self, identifier: str, sha256: str = "") -> bytes:
+        """The scanned document, or the one of an amendment with this SHA-256, as it was handed in."""
+        return self._bytes(self._document_path(identifier, sha256))
+
+    def document_url(self, identifier: str, sha256: str = "") -> str:
+        """Where the signed-in browser saves it."""
+        return self.url + self._document_path(identifier, sha256)
+
+    @staticmethod
+    def _document_path(identifier: str, sha256: str) -> str:
+        return f"/requisitions/{quote(identifier)}/document" + (f"?{urlencode({'sha256': sha256})}" if sha256 else "")
+
     def open(self, identifier: str) -> m.RequisitionInfo:
         """Put it in force: evidence is secured, its cameras and hours are replayed and indexed. Registrar."""
         return self._call("POST", f"/requisitions/{quote(identifier)}/open", m.RequisitionInfo)

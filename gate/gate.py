@@ -18,6 +18,7 @@ from connectors.store import StoreReader
 from gate import retention
 from gate.clock import ClockGuard, clock_source
 from gate.database import Database
+from gate.documents import Documents
 from gate.errors import NotFound
 from gate.footage import Footage
 from gate.grants import Grants
@@ -103,7 +104,8 @@ class Gate:
         self.orders = Orders(folders.orders, self.order_key, clock)
         self.people = People(self.database, self.vault, clock, hasher)
         self.sessions = Sessions(self.database, self.now, timedelta(minutes=site.gate.idle_lock_minutes))
-        self.requisitions = Requisitions(self.database, site, self.now, self.not_before, self.vault, folders.documents)
+        documents = Documents(folders.documents, self.vault)
+        self.requisitions = Requisitions(self.database, site, self.now, self.not_before, documents)
         self.evidence_lock = threading.Lock()
         """Held while evidence is written and while it is erased: nothing is written after a closure."""
         self.grants = Grants(self.database, self.sessions, self.now, self.not_before)

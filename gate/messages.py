@@ -85,6 +85,8 @@ class RequisitionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the persons."""
     received_at: datetime | None = None
     amendments: int = 0
+    amending_documents: tuple[str, ...] = ()
+    """SHA-256 of the scans that widened it, oldest first."""
     acts: tuple[Act, ...] = ()
     """What its legal basis allows."""
 

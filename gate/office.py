@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -176,6 +177,15 @@ class Office:
             info = gate.requisitions.attach(identifier, document)
             outcome.note(document=info.document)
             return info
+
+    def document(self, live: Live, identifier: str, sha256: str) -> tuple[str, bytes]:
+        """A scan as it was handed in, and a name for its file."""
+        gate = self._gate
+        words = {"sha256": sha256[:64]} if sha256 else {}
+        with gate.journal.act("requisition.document", gate.because(live, requisition=identifier), words):
+            duty(live.person, "read_register", gate.now())
+            data = gate.requisitions.document(identifier, sha256)
+            return f"{identifier}-{hashlib.sha256(data).hexdigest()[:12]}", data
 
     def open(self, live: Live, identifier: str) -> RequisitionInfo:
         """Put a requisition in force: its evidence is secured, its cameras and hours are replayed and indexed."""

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from gate import messages as m
 from gate.bilan import bilan_pdf
+from gate.documents import kind_of
 from gate.door import Door
 from gate.errors import Invalid
 from gate.office import Office
@@ -40,6 +41,7 @@ class OfficeRoutes:
             route("/requisitions", "POST", self.draft),
             route("/requisitions/{requisition}", "GET", self.requisition),
             route("/requisitions/{requisition}/document", "PUT", self.attach),
+            route("/requisitions/{requisition}/document", "GET", self.document),
             route("/requisitions/{requisition}/open", "POST", self.open),
             route("/requisitions/{requisition}/amend", "POST", self.amend),
             route("/requisitions/{requisition}/close", "POST", self.close),
@@ -107,6 +109,14 @@ class OfficeRoutes:
     def attach(self, request: Request, body: bytes) -> Response:
         """Attach the scanned document."""
         return answered(self.office.attach(self._door.live(request), request.path_params["requisition"], body))
+
+    def document(self, request: Request, body: bytes) -> Response:
+        """A scan as it was handed in: saved, never shown by the browser as a page of ours."""
+        live, wanted = self._door.live(request), request.query_params.get("sha256", "")
+        name, data = self.office.document(live, request.path_params["requisition"], wanted)
+        media, ending = kind_of(data) or ("application/octet-stream", "bin")
+        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}.{ending}"'}
+        return Response(data, media_type=media, headers=headers)
 
     def open(self, request: Request, body: bytes) -> Response:
         """Put it in force."""

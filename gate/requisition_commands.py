@@ -23,8 +23,10 @@ from gate.command_line import (
     requisition,
     show,
     tabled,
+    write_out,
 )
-from gate.errors import Invalid
+from gate.documents import kind_of
+from gate.errors import Invalid, NotFound
 from gate.messages import RequisitionInfo
 
 requisition_app = typer.Typer(help="Requisitions: register, open, widen, close. Registrar.", no_args_is_help=True)
@@ -166,9 +168,33 @@ def show_one(wanted: str, site: SiteFile = SITE, as_json: AsJson = False) -> Non
         ("registered by", found.registered_by),
         ("opened by", f"{found.opened_by} {local(found.opened_at, site)}".strip()),
         ("document SHA-256", found.document),
+        *(("widened by SHA-256", sha256) for sha256 in found.amending_documents),
         ("id", found.id),
     ]
     show(found, as_json, tabled("", ["", ""], [r for r in rows if r[1]]))
+
+
+@requisition_app.command()
+def document(
+    wanted: Annotated[str, typer.Argument(help="Id or reference; without, the only open one.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder to write to.")] = None,
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """Save the scanned document, and those that widened it, as they were handed in; their SHA-256 is checked."""
+    gate = client(site)
+    found = requisition(gate, wanted)
+    scans = [s for s in (found.document, *found.amending_documents) if s]
+    if not scans:
+        raise NotFound(f"no document is attached to {found.reference}")
+    written = []
+    for sha256 in scans:
+        data = gate.document(found.id, sha256)
+        _, ending = kind_of(data) or ("", "bin")
+        path = (out or Path()) / f"{found.id}-{sha256[:12]}.{ending}"
+        write_out(data, path)
+        written.append({"file": str(path), "sha256": sha256})
+    show(written, as_json, tabled("", ["file", "SHA-256"], [(w["file"], w["sha256"]) for w in written]))
 
 
 @requisition_app.command()

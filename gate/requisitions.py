@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Row, func, select
@@ -18,9 +16,9 @@ from connectors.bounds import Interval
 from connectors.site import Site
 from gate.access import ACTS, LONGEST, LegalBasis, Person, covered, may_open
 from gate.database import AmendmentRow, Database, GrantRow, OrderRow, PersonRow, RequisitionRow
+from gate.documents import Documents
 from gate.errors import Conflict, DutyRefused, Invalid, NotFound
 from gate.messages import Act, Amendment, Authority, Basis, RequisitionDraft, RequisitionInfo, State
-from gate.secrets import Vault, write_private
 
 LONGEST_LIFE = timedelta(days=3 * 365)
 """A requisition's work is erased three years after at most (CPP 230-22 by analogy)."""
@@ -30,8 +28,6 @@ ARTICLES: dict[str, frozenset[Authority]] = {
     "99-3": frozenset({"investigating_judge", "opj"}),
 }
 """Who may requisition under which article of the code of criminal procedure."""
-DOCUMENT_LARGEST = 25_000_000
-_STARTS = (b"%PDF-", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +51,12 @@ class Requisitions:
         site: Site,
         clock: Callable[[], datetime],
         not_before: Callable[[], datetime],
-        vault: Vault,
-        documents: Path,
+        documents: Documents,
     ) -> None:
         self._database = database
         self._site = site
         self._clock = clock
         self._not_before = not_before
-        self._vault = vault
         self._documents = documents
 
     def draft(self, draft: RequisitionDraft, by: Person) -> RequisitionInfo:
@@ -103,7 +97,7 @@ class Requisitions:
 
     def attach(self, requisition: str, data: bytes) -> RequisitionInfo:
         """Keep the scanned document of a draft, sealed, under its SHA-256."""
-        sha256 = self._keep_document(data)
+        sha256 = self._documents.keep(data)
         with self._database.write() as s:
             row = _found(s, requisition)
             if row.state != "draft":
@@ -112,13 +106,16 @@ class Requisitions:
             s.flush()
             return self._info(s, row)
 
-    def document(self, requisition: str) -> bytes:
-        """The scanned document, in clear."""
+    def document(self, requisition: str, sha256: str = "") -> bytes:
+        """The scanned document, or the one of an amendment with this SHA-256, as it was handed in."""
         with self._database.read() as s:
-            sha256 = _found(s, requisition).document
-        if not sha256:
+            row = _found(s, requisition)
+            own = (row.document, *_amending(s, row))
+        if not row.document:
             raise NotFound("no document is attached to it")
-        return self._vault.open((self._documents / sha256).read_bytes(), f"document {sha256}")
+        if sha256 and sha256 not in own:
+            raise NotFound("no such document belongs to it")
+        return self._documents.read(sha256 or row.document)
 
     def open(self, requisition: str, by: Person, others_on_duty: frozenset[str]) -> Opened:
         """Put a draft in force."""
@@ -146,7 +143,7 @@ class Requisitions:
     ) -> list[Opened]:
         """Widen an open requisition on a further document; what must be copied and replayed for it."""
         now = self._clock()
-        sha256 = self._keep_document(document)
+        sha256 = self._documents.keep(document)
         with self._database.write() as s:
             row = _found(s, requisition)
             if self._state(row, now) != "open":
@@ -300,22 +297,13 @@ class Requisitions:
         )
         return Opened(row.id, identifier, cameras, intervals, row.expires_at, row.review_due)
 
-    def _keep_document(self, data: bytes) -> str:
-        if not data.startswith(_STARTS):
-            raise Invalid("document: a scan is a PDF, PNG, JPEG or TIFF file")
-        if len(data) > DOCUMENT_LARGEST:
-            raise Invalid(f"document: {len(data)} bytes; at most {DOCUMENT_LARGEST}")
-        sha256 = hashlib.sha256(data).hexdigest()
-        write_private(self._documents / sha256, self._vault.seal(data, f"document {sha256}"))
-        return sha256
-
     @staticmethod
     def _state(row: RequisitionRow, now: datetime) -> State:
         state = cast("State", row.state)
         return "expired" if state == "open" and now >= row.expires_at else state
 
     def _info(self, s: Session, row: RequisitionRow) -> RequisitionInfo:
-        amendments = s.scalar(select(func.count()).select_from(AmendmentRow).where(AmendmentRow.requisition == row.id))
+        amending = _amending(s, row)
         return RequisitionInfo(
             id=row.id,
             reference=row.reference,
@@ -338,9 +326,16 @@ class Requisitions:
             registered_by=_name(s, row.registered_by),
             opened_by=_name(s, row.opened_by),
             received_at=row.received_at,
-            amendments=amendments or 0,
+            amendments=len(amending),
+            amending_documents=amending,
             acts=cast("tuple[Act, ...]", tuple(sorted(ACTS[cast("Basis", row.basis)]))),
         )
+
+
+def _amending(s: Session, row: RequisitionRow) -> tuple[str, ...]:
+    """SHA-256 of the documents that widened it, oldest first."""
+    widened = select(AmendmentRow.document).where(AmendmentRow.requisition == row.id).order_by(AmendmentRow.id)
+    return tuple(s.scalars(widened))
 
 
 def basis_of(s: Session, requisition: str) -> LegalBasis:
