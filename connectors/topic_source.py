@@ -156,9 +156,9 @@ class _Fetcher:
     def _connect(self) -> Reader:
         return self._source.broker.reader(self._source.topic, dict(self._starts))
 
-    def reached(self, partition: int, offset: int) -> None:
-        """A reconnection goes on after this offset."""
-        self._starts[partition] = offset + 1
+    def reached(self, partition: int, next_offset: int) -> None:
+        """A reconnection goes on at this offset."""
+        self._starts[partition] = next_offset
 
     def finish(self, partition: int) -> None:
         self._starts.pop(partition, None)
@@ -179,6 +179,7 @@ class _TopicPartition(StatefulSourcePartition[Item, Position]):
         self._ended = {tuple(e) for e in state["ended"]}
         self._awaited = None if source.until is None else set(source.until.get(partition, ()))
         self._joiner = Joiner()
+        self._erased_before = 0
         self._idle_since: float | None = None
         self._finished = False
         fetcher.add(partition, self._next)
@@ -197,12 +198,13 @@ class _TopicPartition(StatefulSourcePartition[Item, Position]):
                 break
             if isinstance(message, OffsetGone):
                 items.append(Erased(message.topic, message.partition, message.asked, message.earliest))
-                self._next = message.earliest
+                self._next = self._erased_before = message.earliest
+                self._fetcher.reached(self._partition, self._next)
                 continue
             size += len(message.value)
             items.extend(self._items(message))
             self._next = message.offset + 1
-            self._fetcher.reached(self._partition, message.offset)
+            self._fetcher.reached(self._partition, self._next)
             if self._awaited is not None and self._awaited <= self._ended:
                 break
         if items or size:
@@ -249,7 +251,9 @@ class _TopicPartition(StatefulSourcePartition[Item, Position]):
     def snapshot(self) -> Position:
         oldest = self._joiner.oldest_offset
         ended: list[Ended] = sorted(self._ended) if self._awaited is not None else []  # type: ignore[arg-type]
-        return Position(next=self._next if oldest is None else oldest, ended=ended)
+        # What is erased was told: a restart behind it would tell it again, and read nothing more of it.
+        resume = self._next if oldest is None else max(oldest, self._erased_before)
+        return Position(next=resume, ended=ended)
 
     def close(self) -> None:
         if not self._finished:

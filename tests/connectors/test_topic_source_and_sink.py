@@ -180,6 +180,32 @@ def test_erased_records_are_told_and_the_position_moves_on() -> None:
     assert source.snapshot()["next"] == 6
 
 
+def test_a_reconnection_tells_what_was_erased_no_second_time() -> None:
+    broker = LosesConnections()
+    broker.ensure_topic(TOPIC, TopicSettings(partitions=1))
+    put(broker, *(encode(gop(sequence=n)) for n in range(3)))
+    source = part(broker)
+    assert sequences(source) == [0, 1, 2]
+    put(broker, *(encode(gop(sequence=n)) for n in range(3, 6)))
+    broker.erase(TOPIC, 0, 6)
+    assert drained(source) == [Erased(TOPIC, 0, 3, 6)]
+    broker.lose = True
+    put(broker, encode(gop(sequence=6)))
+    assert sequences(source) == [6]
+    assert not broker.lose
+
+
+def test_a_restart_tells_what_was_erased_within_a_gop_no_second_time() -> None:
+    parts = [encode(p) for p in split(gop("a", 1, size=50_000), 20_000)]
+    broker = broker_with(encode(gop("b", 0)), *parts[:2])
+    source = part(broker)
+    assert [i.record.camera for i in drained(source)] == ["b"]
+    put(broker, *parts[2:], encode(gop("b", 5)))
+    broker.erase(TOPIC, 0, 1 + len(parts))
+    assert [type(i) for i in drained(source)] == [Erased, Arrived]
+    assert [type(i) for i in drained(part(broker, source.snapshot()))] == [Arrived]
+
+
 def other_end() -> EndOfInterval:
     return msgspec.structs.replace(end(), camera="c2")
 
