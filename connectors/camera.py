@@ -121,20 +121,23 @@ class CameraReader:
     def _failure(self, what: str, fault: FFmpegError, silent: bool = False) -> CameraUnreachable | CameraUnreadable:
         """Our error for FFmpeg's, without its text: that would show the address with the password."""
         who = f"camera {self._camera.name} ({self._address}) {what}: "
+        is_file = self._camera.is_file
         if silent:
             return CameraUnreachable(who + f"no answer within {self._camera.open_timeout_s:g} s")
         if isinstance(fault, av.error.InvalidDataError):
-            hint = "the file is damaged, unfinished or no video" if self._camera.is_file else "it sends no video"
-            return CameraUnreadable(who + hint)
+            if is_file:
+                return CameraUnreadable(who + "the file is damaged, unfinished or no video", "file unreadable")
+            return CameraUnreadable(who + "it sends no video")
         if isinstance(fault, av.error.ExitError | av.error.TimeoutError):
-            return CameraUnreachable(who + f"nothing came for {self._camera.read_timeout_s:g} s")
+            return CameraUnreachable(who + f"nothing came for {self._camera.read_timeout_s:g} s", "silent")
         if isinstance(fault, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-            return CameraUnreachable(who + "it refuses the user or password in the site file")
+            return CameraUnreachable(who + "it refuses the user or password in the site file", "login refused")
         if isinstance(fault, av.error.FileNotFoundError):
-            return CameraUnreachable(who + "no such file")
+            return CameraUnreachable(who + "no such file", "no such file")
         if isinstance(fault, av.error.PermissionError):
-            return CameraUnreachable(who + "this user may not read it")
-        return CameraUnreachable(who + (fault.strerror or type(fault).__name__))
+            return CameraUnreachable(who + "this user may not read it", "file not allowed" if is_file else "no answer")
+        said = fault.strerror or type(fault).__name__
+        return CameraUnreachable(who + said, "file unreadable" if is_file else "no answer")
 
     def _video(self, container: av.container.InputContainer) -> av.VideoStream:
         who = f"camera {self._camera.name} ({self._address})"
@@ -178,7 +181,8 @@ class CameraReader:
                 bad_in_a_row += 1
                 if bad_in_a_row >= DAMAGED_BEFORE_GIVING_UP:
                     raise CameraUnreadable(
-                        f"camera {camera.name} ({self._address}) sends rubbish: {bad_in_a_row} damaged packets in a row"
+                        f"camera {camera.name} ({self._address}) sends rubbish: {bad_in_a_row} damaged packets in a row",
+                        "damaged video",
                     )
                 continue
             bad_in_a_row = 0
@@ -202,14 +206,15 @@ class CameraReader:
             try:
                 group = self._cutter.add(picture)
             except CameraUnreadable as fault:
-                raise CameraUnreadable(f"camera {camera.name} ({self._address}): {fault}") from None
+                raise CameraUnreadable(f"camera {camera.name} ({self._address}): {fault}", fault.state) from None
             if group is not None:
                 yield self._record(group, stream, clock)
                 began = self._now()
             elif not self._cutter.started and (self._now() - began).total_seconds() > NO_KEYFRAME_S:
                 raise CameraUnreadable(
                     f"camera {camera.name} ({self._address}) sent no keyframe in {NO_KEYFRAME_S:g} s; "
-                    "set a keyframe every 1 to 2 s in the camera"
+                    "set a keyframe every 1 to 2 s in the camera",
+                    "no keyframe",
                 )
         group = self._cutter.flush()
         # A file that is left halfway resumes at its next keyframe: a part of a group would cost the rest of it.
@@ -218,7 +223,7 @@ class CameraReader:
         if camera.is_file and not self._stop():
             self._measure_end(container, stream, clock, last_dts, read)
         elif not camera.is_file and not self._stop():
-            raise CameraUnreachable(f"camera {camera.name} ({self._address}) ended its stream")
+            raise CameraUnreachable(f"camera {camera.name} ({self._address}) ended its stream", "stream ended")
 
     def _seek(self, container: av.container.InputContainer, clock: CameraClock) -> None:
         assert self._resume_after is not None and self._camera.start_utc is not None  # noqa: S101

@@ -54,8 +54,8 @@ class FeedReport(Protocol):
     def up(self, camera: str, is_up: bool) -> None:
         """It gives video, or does not."""
 
-    def failed(self, camera: str) -> None:
-        """A connection was lost or not to be had."""
+    def failed(self, camera: str, fault: CameraError) -> None:
+        """A connection was lost or not to be had, for this reason."""
 
     def dropped(self, camera: str) -> None:
         """A GOP was dropped because nobody took it."""
@@ -147,8 +147,9 @@ class CameraFeed:
                 self._read_file()
             else:
                 self._read_stream()
-        except Exception:
+        except Exception as fault:
             log.exception("camera %s: its thread failed, a fault of this program", self.camera.name)
+            self._failed(CameraError(f"camera {self.camera.name}: {type(fault).__name__} ended its reading, see the log"))
         finally:
             self._tell(False)
             self._done.set()
@@ -203,7 +204,7 @@ class CameraFeed:
     # Streams
 
     def _read_stream(self) -> None:
-        waits = back_off(1.0, 60.0)
+        waits, began = back_off(1.0, 60.0), self._now()
         if self._last_at is not None:
             self._begin_gap(self._last_at, "capture was not running")
         while not self._stopping.is_set():
@@ -211,16 +212,17 @@ class CameraFeed:
                 reading = self._connect(self._sequence)
                 for record in reading.records():
                     if isinstance(record, Gap):  # a new connection brings a new keyframe, perhaps a sound one
-                        raise CameraUnreadable(f"camera {self.camera.name} sends rubbish: {record.reason}")
+                        rubbish = f"camera {self.camera.name} sends rubbish: {record.reason}"
+                        raise CameraUnreadable(rubbish, "damaged video")
                     waits = back_off(1.0, 60.0)
                     self._tell(True)
                     self._offer(record)
                 if self._stopping.is_set():
                     break
-                raise CameraUnreachable(f"camera {self.camera.name} ended its stream")
+                raise CameraUnreachable(f"camera {self.camera.name} ended its stream", "stream ended")
             except CameraError as fault:
                 self._failed(fault)
-                self._begin_gap(self._last_at or self._now(), str(fault))
+                self._begin_gap(self._last_at or began, str(fault))
             wait_s = next(waits)
             log.info("camera %s: connecting again in %.0f s", self.camera.name, wait_s)
             self._wait_in_gap(wait_s)
@@ -306,7 +308,7 @@ class CameraFeed:
         log.warning("%s", fault)
         self._tell(False)
         if self._report is not None:
-            self._report.failed(self.camera.name)
+            self._report.failed(self.camera.name, fault)
 
     def _damaged(self) -> None:
         if self._report is not None:

@@ -31,6 +31,24 @@ ConnectorError
 
 from __future__ import annotations
 
+from typing import Literal
+
+CameraState = Literal[
+    "no answer",
+    "silent",
+    "login refused",
+    "stream ended",
+    "no such file",
+    "file not allowed",
+    "file unreadable",
+    "no video",
+    "unknown codec",
+    "no keyframe",
+    "damaged video",
+    "reading failed",
+]
+"""What is wrong with a camera in a word or two: operations shows it, the page in the reader's language."""
+
 
 class ConnectorError(Exception):
     """Root of every error raised in `connectors`."""
@@ -61,19 +79,32 @@ class RecordTooNew(RecordError):
 
 
 class CameraError(ConnectorError):
-    """A camera gives nothing usable."""
+    """A camera gives nothing usable; `state` sums up why."""
+
+    state: CameraState = "reading failed"
+
+    def __init__(self, message: str, state: CameraState | None = None) -> None:
+        super().__init__(message)
+        if state is not None:
+            self.state = state
 
 
 class CameraUnreachable(CameraError):
     """No answer, or the camera stopped answering."""
 
+    state = "no answer"
+
 
 class CameraUnreadable(CameraError):
     """The camera answers, and what comes is no video."""
 
+    state = "no video"
+
 
 class CodecUnsupported(CameraError):
     """Video of a codec that is not H.264, H.265 or MJPEG."""
+
+    state = "unknown codec"
 
 
 class VideoError(ConnectorError):

@@ -60,7 +60,8 @@ class GopCutter:
         if self._bytes > self._most_bytes or length_us > self._most_us:
             raise CameraUnreadable(
                 f"{length_us / 1e6:.0f} s, {self._bytes} bytes and {len(self._group)} frames without a keyframe; "
-                "set a keyframe every 1 to 2 s in the camera"
+                "set a keyframe every 1 to 2 s in the camera",
+                "no keyframe",
             )
         return done
 

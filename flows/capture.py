@@ -23,7 +23,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from connectors import topics
 from connectors.broker import Broker, Outgoing, until_available
 from connectors.camera_feed import CameraFeed, CameraPosition
-from connectors.errors import KeyUnavailable, RecordError
+from connectors.errors import CameraError, KeyUnavailable, RecordError
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.kafka import site_broker
 from connectors.partitions import PartitionMap, site_partitions
@@ -32,6 +32,7 @@ from connectors.sealing import PublicKeys, Sealer, day_of
 from connectors.site import METRICS, CameraSite, Site, load_site, utc_now
 from connectors.topic_sink import TopicSink
 from flows import metrics
+from flows.camera_faults import CameraFaults, faults_file
 from flows.drain import Drain
 from flows.program import arguments, run_program, serve_metrics
 from flows.recovery import recovery_dir, run_flow
@@ -62,6 +63,7 @@ class CameraSource(FixedPartitionedSource[FrameRecord, State]):
     broker: Broker
     run: str
     stop: Callable[[], bool]
+    faults: CameraFaults
     now: Callable[[], datetime] = utc_now
 
     def list_parts(self) -> list[str]:
@@ -81,7 +83,7 @@ class CameraSource(FixedPartitionedSource[FrameRecord, State]):
                 run=self.run,
                 position=_position(camera, resume_state or {}, written),
                 record_limit_bytes=self.site.kafka.record_limit_bytes,
-                report=_Report(),
+                report=_Report(self.faults),
                 now=self.now,
             )
             for camera in present
@@ -190,12 +192,18 @@ def last_written(broker: Broker, partition: int, depth: int = 256) -> dict[str, 
     return found
 
 
+@dataclass(frozen=True, slots=True)
 class _Report:
+    faults: CameraFaults
+
     def up(self, camera: str, is_up: bool) -> None:
         metrics.show("passage_camera_up", float(is_up), flow=FLOW, camera=camera)
+        if is_up:
+            self.faults.works(camera)
 
-    def failed(self, camera: str) -> None:
+    def failed(self, camera: str, fault: CameraError) -> None:
         metrics.count("passage_camera_failures_total", flow=FLOW, camera=camera)
+        self.faults.failed(camera, fault)
 
     def dropped(self, camera: str) -> None:
         metrics.count("passage_dropped_gops_total", flow=FLOW, camera=camera)
@@ -295,9 +303,16 @@ def capture(site: Site, share: Share, drain: Drain, broker: Broker | None = None
     if site.sealing:
         _await_keys(site, keys, drain)
     run = new_run(utc_now())
+    faults = CameraFaults(faults_file(site, share))
     log.info("run %s: %d cameras, share %s, broker %s", run, len(site.cameras), share, broker.address)
     source = CameraSource(
-        site=site, places=places, partitions=share.of(places.partitions), broker=broker, run=run, stop=drain
+        site=site,
+        places=places,
+        partitions=share.of(places.partitions),
+        broker=broker,
+        run=run,
+        stop=drain,
+        faults=faults,
     )
     outgo = Outgo(places, site.kafka.record_limit_bytes, Sealer(keys) if site.sealing else None)
     sink = TopicSink(broker=broker, topic=topics.FRAMES_LIVE, stop=drain)

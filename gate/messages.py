@@ -449,7 +449,9 @@ class OperationsStatus(msgspec.Struct, frozen=True, kw_only=True):
     stage_seconds: dict[str, float] = {}
     """Seconds spent in each stage since start: decode, motion, detect, track, describe, …"""
     cameras: dict[str, str] = {}
-    """Name → `recording`, or what is wrong."""
+    """Name → `recording`, `at its end`, or what is wrong."""
+    camera_reasons: dict[str, str] = {}
+    """Name → the sentence by which capture says what is wrong."""
     disk_free_bytes: int | None = None
 
 

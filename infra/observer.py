@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from connectors.site import METRICS, Site
+from flows.camera_faults import CameraFault, read_faults
 from flows.progress import StatusFile
 from gate.messages import OperationsStatus, ProcessStatus
 from infra.health import Metrics, read_metrics
@@ -47,6 +48,8 @@ class Reading:
     """By name of the service."""
     order_seconds: dict[str, float] = field(default_factory=dict)
     """Camera-seconds indexed so far, by order."""
+    faults: dict[str, CameraFault] = field(default_factory=dict)
+    """By camera, of those that capture cannot read."""
 
 
 def metrics_port(site: Site, service: str) -> int | None:
@@ -64,7 +67,7 @@ def read(site: Site, state: StackState, clock: Callable[[], float] = time.monoto
             metrics = read_metrics(port)
             if metrics is not None:
                 found[service.name] = metrics
-    return Reading(clock(), found, _order_seconds(site))
+    return Reading(clock(), found, _order_seconds(site), read_faults(site))
 
 
 class Observer:
@@ -83,6 +86,7 @@ class Observer:
         rate = self._indexed_per_second()
         if rate:
             self._last_rate = rate
+        cameras = self._cameras(state, reading)
         return OperationsStatus(
             at=datetime.now(UTC),
             processes=tuple(
@@ -98,7 +102,8 @@ class Observer:
             + _orders(self._site),
             camera_hours_per_hour=self._last_rate,
             stage_seconds=_stages(reading),
-            cameras=self._cameras(state, reading),
+            cameras=cameras,
+            camera_reasons={n: f.reason for n, f in reading.faults.items() if cameras.get(n) == f.state},
             disk_free_bytes=_free(self._site),
         )
 
@@ -135,14 +140,19 @@ class Observer:
     def _cameras(self, state: StackState, reading: Reading) -> dict[str, str]:
         capture = next((s for s in state.services if s.name == "capture"), None)
         metrics = reading.metrics.get("capture")
-        if metrics is not None:
-            up = metrics.by("passage_camera_up", "camera")
-            return {
-                c.name: "recording" if up.get(c.name, 0.0) > 0 else ("at its end" if c.is_file else "no video")
-                for c in self._site.cameras
-            }
-        word = "at its end" if capture is not None and capture.state == "finished" else "capture is down"
-        return {c.name: word for c in self._site.cameras}
+        if metrics is None and (capture is None or capture.state != "finished"):
+            return {c.name: "capture is down" for c in self._site.cameras}
+        up = {} if metrics is None else metrics.by("passage_camera_up", "camera")
+        found = {}
+        for camera in self._site.cameras:
+            fault = reading.faults.get(camera.name)
+            if up.get(camera.name, 0.0) > 0:
+                found[camera.name] = "recording"
+            elif fault is not None:
+                found[camera.name] = fault.state
+            else:
+                found[camera.name] = "at its end" if camera.is_file else "no video"
+        return found
 
 
 def _asked(metrics: Metrics | None) -> str:

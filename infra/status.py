@@ -67,7 +67,8 @@ def status_tables(found: dict[str, Any]) -> list[Table]:
     cameras.add_column()
     cameras.add_column()
     for name, word in figures.cameras.items():
-        cameras.add_row(name, word)
+        reason = figures.camera_reasons.get(name, "")
+        cameras.add_row(name, f"{word}: {reason}".replace("[", "\\[") if reason else word)
     return [*tables, rates, cameras]
 
 

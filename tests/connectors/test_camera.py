@@ -185,19 +185,48 @@ def rubbish(path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "says"),
+    ("make", "error", "state", "says"),
     [
-        (lambda p: p / "nothing.mp4", CameraUnreachable, "no such file"),
-        (lambda p: rubbish(p / "rubbish.mp4"), CameraUnreadable, "damaged, unfinished or no video"),
-        (lambda p: unfinished(p / "unfinished.mp4"), CameraUnreadable, "damaged, unfinished or no video"),
-        (lambda p: make_video(p / "old.avi", "mpeg4", {}), CodecUnsupported, "mpeg4; set the camera to H.264"),
-        (lambda p: audio_only(p / "sound.mp4"), CameraUnreadable, "no video, only audio"),
+        (lambda p: p / "nothing.mp4", CameraUnreachable, "no such file", "no such file"),
+        (lambda p: p, CameraUnreachable, "file unreadable", "directory"),
+        (
+            lambda p: rubbish(p / "rubbish.mp4"),
+            CameraUnreadable,
+            "file unreadable",
+            "damaged, unfinished or no video",
+        ),
+        (
+            lambda p: unfinished(p / "unfinished.mp4"),
+            CameraUnreadable,
+            "file unreadable",
+            "damaged, unfinished or no video",
+        ),
+        (
+            lambda p: make_video(p / "old.avi", "mpeg4", {}),
+            CodecUnsupported,
+            "unknown codec",
+            "mpeg4; set the camera to H.264",
+        ),
+        (lambda p: audio_only(p / "sound.mp4"), CameraUnreadable, "no video", "no video, only audio"),
     ],
 )
-def test_what_cannot_be_used_is_named_with_its_reason(tmp_path: Path, make: Any, error: type, says: str) -> None:
+def test_what_cannot_be_used_is_named_with_its_reason(
+    tmp_path: Path, make: Any, error: type, state: str, says: str
+) -> None:
     with pytest.raises(error, match=says) as caught:
         read(file_camera(make(tmp_path), name="place-du-marche"))
     assert "place-du-marche" in str(caught.value)
+    assert caught.value.state == state
+
+
+def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise av.error.PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("connectors.camera.av.open", refuse)
+    with pytest.raises(CameraUnreachable, match="this user may not read it") as caught:
+        read(file_camera(tmp_path / "a.mp4"))
+    assert caught.value.state == "file not allowed"
 
 
 def rtsp(port: int, **more: Any) -> CameraSite:

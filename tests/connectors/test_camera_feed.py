@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 import connectors.camera_feed as camera_feed
 from connectors.camera_feed import CameraFeed, CameraPosition
-from connectors.errors import CameraUnreachable
+from connectors.errors import CameraError, CameraUnreachable
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.site import CameraSite
 from tests.connectors.gops import START, gop
@@ -42,13 +42,15 @@ class Report:
     def __init__(self) -> None:
         self.states: list[bool] = []
         self.failures = self.drops = self.damages = 0
+        self.faults: list[CameraError] = []
 
     def up(self, camera: str, is_up: bool) -> None:
         if self.states[-1:] != [is_up]:
             self.states.append(is_up)
 
-    def failed(self, camera: str) -> None:
+    def failed(self, camera: str, fault: CameraError) -> None:
         self.failures += 1
+        self.faults.append(fault)
 
     def dropped(self, camera: str) -> None:
         self.drops += 1
@@ -112,6 +114,29 @@ def test_a_lost_connection_becomes_a_gap_with_its_reason() -> None:
     assert [r.sequence for r in records] == [0, 1, 2, 3, 4]
     assert report.failures == 2
     assert report.states[:3] == [True, False, True]
+
+
+def test_a_camera_that_never_gave_anything_is_missing_since_capture_began() -> None:
+    ticks = itertools.count()
+    feed = feed_of(
+        STREAM,
+        [FakeReading([], CameraUnreachable("silent")), FakeReading([gop(sequence=90)], hold=threading.Event())],
+        now=lambda: START + timedelta(seconds=next(ticks)),
+    )
+    feed.start()
+    gap, first = take(feed, lambda r: len(r) == 2)
+    feed.stop()
+    assert isinstance(gap, Gap) and isinstance(first, Gop)
+    assert (gap.started_at, gap.ended_at, gap.reason) == (START, START + timedelta(seconds=90), "silent")
+
+
+def test_a_thread_that_ends_by_a_fault_of_ours_is_told() -> None:
+    report = Report()
+    feed = feed_of(STREAM, [FakeReading([], ZeroDivisionError("rtsp://admin:secret@camera"))], report=report)
+    feed.start()
+    assert take(feed, lambda _: feed.finished) == []
+    (fault,) = report.faults
+    assert fault.state == "reading failed" and "ZeroDivisionError" in str(fault) and "secret" not in str(fault)
 
 
 def test_time_before_a_restart_is_a_gap() -> None:

@@ -300,7 +300,7 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
             ProcessStatus(name="record", state="running", lag_s=12.34),
             ProcessStatus(name="gate", state="running"),
         ),
-        cameras={"mairie": "recording", "gare": "no video", "pont": "strange"},
+        cameras={"mairie": "recording", "gare": "no such file", "pont": "strange"},
     )
     monkeypatch.setattr(GateClient, "operations", lambda self: status)
 
@@ -313,10 +313,14 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
     app = _alone(monkeypatch, town, "audit", script)
     assert not app.exception
     cameras, processes = (d.value.to_string() for d in app.dataframe)
-    assert TEXTS["camera_recording"][0] in cameras and "pas d'image" in cameras and "strange" in cameras
+    assert TEXTS["camera_recording"][0] in cameras and "fichier introuvable" in cameras and "strange" in cameras
     assert "Mairie" in cameras and "None" not in processes + cameras
     assert [m.value for m in app.metric if m.label == TEXTS["lag"][0]] == ["12.3 s"]
     assert list(app.dataframe[1].value[TEXTS["lag"][0]]) == ["0.4 s", "12.3 s", ""]
+
+
+def test_whatever_is_wrong_with_a_camera_is_said_in_french() -> None:
+    assert {f"camera_{state.replace(' ', '_')}" for state in get_args(CameraState)} <= TEXTS.keys()
 
 
 def test_what_is_wrong_with_a_draft_is_told_in_french(town: Town) -> None:

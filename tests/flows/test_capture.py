@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from connectors.records import Joiner, decode_frame
 from connectors.sealing import open_gop
 from connectors.site import Site
 from flows import metrics
+from flows.camera_faults import read_faults
 from flows.capture import capture
 from flows.drain import Drain
 from flows.recovery import forget_recovery, recovery_dir
@@ -166,6 +168,20 @@ def test_a_camera_that_cannot_be_read_disturbs_no_other(
     assert len(found) == 5
     assert "camera bad (rubbish.mp4) cannot be opened: the file is damaged" in caplog.text
     assert "camera none (no.mp4) cannot be opened: no such file" in caplog.text
+
+
+def test_why_a_camera_cannot_be_read_is_told_until_it_can(tmp_path: Path, videos: list[Path]) -> None:
+    (tmp_path / "rubbish.mp4").write_bytes(bytes(range(256)) * 100)
+    site = site_of(tmp_path, [file_camera(tmp_path / "rubbish.mp4", "bad"), file_camera(videos[0], "good")])
+    broker = MemoryBroker()
+    run(site, broker)
+    told = read_faults(site)
+    assert {name: fault.state for name, fault in told.items()} == {"bad": "file unreadable"}
+    assert told["bad"].reason.startswith("camera bad (rubbish.mp4) cannot be opened: the file is damaged")
+    shutil.copy(videos[1], tmp_path / "rubbish.mp4")
+    run(site, broker)
+    assert read_faults(site) == {}
+    assert {r.camera for r in records(broker)} == {"bad", "good"}
 
 
 def test_shares_capture_their_own_cameras(tmp_path: Path, videos: list[Path]) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from connectors.errors import CodecUnsupported
 from connectors.site import CameraSite, Site
+from flows.camera_faults import CameraFaults, faults_file, read_faults
 from infra.health import Metrics, parse_metrics
-from infra.observer import Observer, Reading
+from infra.observer import Observer, Reading, read
 from infra.stack_state import ServiceState, StackState
 
 TEXT = """\
@@ -97,3 +99,16 @@ def test_cameras_say_what_they_do(site: Site) -> None:
     down = observer.status(state(ServiceState(name="capture", group="flows", state="failed")), Reading(1.0))
     assert down.cameras == {"c1": "capture is down", "c2": "capture is down"}
     assert down.processes[0].state == "down"
+
+
+def test_a_camera_that_cannot_be_read_is_not_at_its_end(site: Site) -> None:
+    faults = CameraFaults(faults_file(site))
+    for name in ("c1", "c2"):
+        faults.failed(name, CodecUnsupported(f"camera {name} sends mpeg4"))
+    running = Observer(site).status(state(CAPTURE), Reading(0.0, {"capture": parse_metrics(TEXT)}, {}, read_faults(site)))
+    assert running.cameras == {"c1": "recording", "c2": "unknown codec"}
+    assert running.camera_reasons == {"c2": "camera c2 sends mpeg4"}
+    faults.works("c1")
+    ended = read(site, state(ServiceState(name="capture", group="flows", state="finished")))
+    status = Observer(site).status(state(ServiceState(name="capture", group="flows", state="finished")), ended)
+    assert status.cameras == {"c1": "at its end", "c2": "unknown codec"}

@@ -13,6 +13,16 @@ from infra.stack_state import ServiceState
 from infra.status import status_tables
 
 
+def lines_of(figures: OperationsStatus) -> list[str]:
+    """What is printed, a line a row, without its frame."""
+    service = ServiceState(name="record", group="flows", state="running")
+    found = {"running": True, "site": "t", "services": msgspec.to_builtins((service,))}
+    out = io.StringIO()
+    for table in status_tables(found | {"figures": msgspec.to_builtins(figures)}):
+        Console(file=out, width=120).print(table)
+    return [" ".join(line.strip(" │").split()) for line in out.getvalue().splitlines()]
+
+
 def test_the_figures_say_how_far_behind_a_process_is() -> None:
     figures = OperationsStatus(
         processes=(
@@ -20,13 +30,17 @@ def test_the_figures_say_how_far_behind_a_process_is() -> None:
             ProcessStatus(name="record", state="running", frames_per_s=24.0, lag_s=12.3, detail="slow disk"),
         )
     )
-    service = ServiceState(name="record", group="flows", state="running")
-    found = {"running": True, "site": "t", "services": msgspec.to_builtins((service,))}
-    out = io.StringIO()
-    for table in status_tables(found | {"figures": msgspec.to_builtins(figures)}):
-        Console(file=out, width=120).print(table)
-    lines = [line.strip(" │") for line in out.getvalue().splitlines()]
-    assert [" ".join(line.split()) for line in lines if "frames/s" in line] == [
+    assert [line for line in lines_of(figures) if "frames/s" in line] == [
         "capture │ 25.0 frames/s",
         "record │ 24.0 frames/s, 12.3 s behind, slow disk",
     ]
+
+
+def test_a_camera_that_cannot_be_read_is_shown_with_the_reason() -> None:
+    figures = OperationsStatus(
+        cameras={"gare": "recording", "pont": "no such file"},
+        camera_reasons={"pont": "camera pont (pont.mp4) cannot be opened: no such file"},
+    )
+    lines = lines_of(figures)
+    assert "gare │ recording" in lines
+    assert "pont │ no such file: camera pont (pont.mp4) cannot be opened: no such file" in lines
