@@ -180,10 +180,8 @@ class CameraReader:
                 self._damaged()
                 bad_in_a_row += 1
                 if bad_in_a_row >= DAMAGED_BEFORE_GIVING_UP:
-                    raise CameraUnreadable(
-                        f"camera {camera.name} ({self._address}) sends rubbish: {bad_in_a_row} damaged packets in a row",
-                        "damaged video",
-                    )
+                    rubbish = f"sends rubbish: {bad_in_a_row} damaged packets in a row"
+                    raise CameraUnreadable(f"camera {camera.name} ({self._address}) {rubbish}", "damaged video")
                 continue
             bad_in_a_row = 0
             read += 1

@@ -149,7 +149,9 @@ class CameraFeed:
                 self._read_stream()
         except Exception as fault:
             log.exception("camera %s: its thread failed, a fault of this program", self.camera.name)
-            self._failed(CameraError(f"camera {self.camera.name}: {type(fault).__name__} ended its reading, see the log"))
+            self._failed(
+                CameraError(f"camera {self.camera.name}: {type(fault).__name__} ended its reading, see the log")
+            )
         finally:
             self._tell(False)
             self._done.set()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator

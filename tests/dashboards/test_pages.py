@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from connectors.errors import CameraState
 from dashboards.faults import in_french
 from dashboards.texts import SWATCHES, TEXTS, text
 from gate.client import GateClient

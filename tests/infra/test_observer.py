@@ -105,7 +105,9 @@ def test_a_camera_that_cannot_be_read_is_not_at_its_end(site: Site) -> None:
     faults = CameraFaults(faults_file(site))
     for name in ("c1", "c2"):
         faults.failed(name, CodecUnsupported(f"camera {name} sends mpeg4"))
-    running = Observer(site).status(state(CAPTURE), Reading(0.0, {"capture": parse_metrics(TEXT)}, {}, read_faults(site)))
+    running = Observer(site).status(
+        state(CAPTURE), Reading(0.0, {"capture": parse_metrics(TEXT)}, {}, read_faults(site))
+    )
     assert running.cameras == {"c1": "recording", "c2": "unknown codec"}
     assert running.camera_reasons == {"c2": "camera c2 sends mpeg4"}
     faults.works("c1")
