@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from pydantic import SecretStr
 from connectors.camera import CameraReader
 from connectors.camera_feed import CameraFeed, CameraPosition
 from connectors.decode import frames
-from connectors.errors import CameraUnreachable
+from connectors.errors import CameraError, CameraUnreachable
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.site import CameraSite
 from infra.ports import free_port
@@ -110,6 +111,73 @@ def test_a_path_that_is_not_there_is_said_so(server: int) -> None:
         next(CameraReader(camera(server, "nothing"), run="r").gops())
 
 
+def _take(feed: CameraFeed, until_gops: int, within_s: float = 30) -> list[FrameRecord]:
+    found: list[FrameRecord] = []
+    deadline = time.monotonic() + within_s
+    while sum(isinstance(r, Gop) for r in found) < until_gops and time.monotonic() < deadline:
+        record = feed.take()
+        if record is not None:
+            found.append(record)
+        else:
+            time.sleep(0.02)
+    return found
+
+
+class _Told:
+    """What a feed reports."""
+
+    def __init__(self) -> None:
+        self.faults: list[CameraError] = []
+        self.is_up = False
+
+    def up(self, camera: str, is_up: bool) -> None:
+        self.is_up = is_up
+
+    def failed(self, camera: str, fault: CameraError) -> None:
+        self.faults.append(fault)
+
+    def dropped(self, camera: str) -> None:
+        raise AssertionError("nothing need be dropped")
+
+    damaged = dropped
+
+
+def test_a_camera_that_falls_silent_while_connected_is_told_and_disturbs_no_other(
+    media: dict[str, str], server: int
+) -> None:
+    """Its connection stays: only that nothing comes shows it, and a new connection is answered by nobody."""
+    port, told = free_port(), _Told()
+    login = {"login": f"admin:{SECRET}@", "open_timeout_s": 2, "read_timeout_s": 1}
+    feed = CameraFeed(camera(port, "h264", **login), run="r", position=CameraPosition(), report=told)  # type: ignore[arg-type]
+    other = CameraFeed(camera(server, "mjpeg"), run="r", position=CameraPosition())
+    with serving(port, media["h264"]) as process:
+        feed.start()
+        records = _take(feed, 2)
+        assert told.is_up
+        process.send_signal(signal.SIGSTOP)
+        try:
+            other.start()
+            undisturbed = _take(other, 2)
+            deadline = time.monotonic() + 20
+            while len(told.faults) < 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not told.is_up
+        finally:
+            process.send_signal(signal.SIGCONT)
+        records += _take(feed, 2)
+    feed.stop()
+    other.stop()
+    assert [f.state for f in told.faults[:2]] == ["silent", "no answer"]
+    assert "nothing came for 1 s" in str(told.faults[0])
+    assert sum(isinstance(r, Gop) for r in undisturbed) == 2
+    (gap,) = [r for r in records if isinstance(r, Gap)]
+    at = records.index(gap)
+    earlier, later = records[at - 1], records[at + 1]
+    assert isinstance(earlier, Gop) and isinstance(later, Gop)
+    assert (gap.started_at, gap.ended_at) == (earlier.last_at, later.first_at)
+    assert "nothing came" in gap.reason and SECRET not in gap.reason
+
+
 def test_a_server_that_dies_and_returns_leaves_a_gap_with_its_reason(
     media: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,22 +186,11 @@ def test_a_server_that_dies_and_returns_leaves_a_gap_with_its_reason(
         camera(port, "h264", login=f"admin:{SECRET}@", read_timeout_s=1), run="r", position=CameraPosition()
     )
 
-    def take(until_gops: int, within_s: float = 30) -> list[FrameRecord]:
-        found: list[FrameRecord] = []
-        deadline = time.monotonic() + within_s
-        while sum(isinstance(r, Gop) for r in found) < until_gops and time.monotonic() < deadline:
-            record = feed.take()
-            if record is not None:
-                found.append(record)
-            else:
-                time.sleep(0.02)
-        return found
-
     with serving(port, media["h264"]):
         feed.start()
-        before = take(2)
+        before = _take(feed, 2)
     with serving(port, media["h264"]):
-        after = take(2)
+        after = _take(feed, 2)
     feed.stop()
     records = [*before, *after]
     assert sum(isinstance(r, Gop) for r in records) == 4
