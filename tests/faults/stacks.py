@@ -81,13 +81,15 @@ def state(site: Site) -> StackState:
 
 
 def processes_of(file: Path) -> list[psutil.Process]:
-    """Every process that names this site file or its folder on its command line."""
+    """Every process that names this site file or its folder on its command line, and the application of its gate."""
     folder = str(file.parent)
+    gate = f"http://127.0.0.1:{load_site(file).gate.port}"
     found = []
-    for process in psutil.process_iter(["pid", "cmdline", "status"]):
-        if process.info["status"] != psutil.STATUS_ZOMBIE and any(
-            folder in part for part in process.info["cmdline"] or ()
-        ):
+    for process in psutil.process_iter(["pid", "cmdline", "status", "environ"]):
+        words = process.info["cmdline"] or ()
+        # The application knows of its site nothing but where the gate answers.
+        application = "streamlit" in words and (process.info["environ"] or {}).get("PASSAGE_GATE_URL") == gate
+        if process.info["status"] != psutil.STATUS_ZOMBIE and (application or any(folder in word for word in words)):
             found.append(process)
     return found
 

@@ -108,12 +108,13 @@ def test_up_status_restart_of_what_dies_and_down(town: Path) -> None:
     assert status["healthy"] and {s["name"] for s in status["services"]} >= {"kafka", "store", "gate", "record"}
 
     listening = [
-        c.laddr.ip
+        c.laddr
         for p in processes_of(town)
         for c in p.net_connections("inet")
         if c.status == psutil.CONN_LISTEN
     ]  # fmt: skip
-    assert listening and {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+    assert {site.gate.port, site.dashboard.port, site.kafka.port} <= {at.port for at in listening}
+    assert {at.ip.removeprefix("::ffff:") for at in listening} == {"127.0.0.1"}
 
     for service in ("record", "kafka", "store"):
         pid = pid_of(site, service)
