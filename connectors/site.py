@@ -29,7 +29,7 @@ Port = Annotated[int, Field(ge=1024, le=65535)]
 METRES_PER_DEGREE = 111_320.0
 """Of latitude; of longitude at the equator."""
 
-METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate": 10}
+METRICS = {"capture": 0, "record": 1, "index": 2, "link": 8, "store": 9, "gate": 10, "jobs": 11}
 """Offsets from a site's `metrics_port`; the live index's n-th process is on 2 + n."""
 
 MOST_INDEX_PROCESSES = METRICS["link"] - METRICS["index"]

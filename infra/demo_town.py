@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connectors.site import METRES_PER_DEGREE, DashboardSite, GateSite, KafkaSite, StoreSite
+from connectors.site import METRES_PER_DEGREE, METRICS, DashboardSite, GateSite, KafkaSite, StoreSite
 from infra.kafka_jars import cache_dir
 from infra.ports import free_port, taken
 from infra.rehearsal.plan import PlanFile, load_plan
@@ -149,11 +149,12 @@ def choose_ports() -> Ports:
         usual.store,
         usual.gate,
         usual.dashboard,
-        *(usual.metrics + n for n in range(11)),
+        *(usual.metrics + n for n in METRICS.values()),
     )
     if not any(taken(port) for port in wanted):
         return usual
-    first = free_port(16)
+    metrics = max(METRICS.values()) + 1
+    first = free_port(5 + metrics)
     return Ports(first, first + 2, first + 3, first + 4, first + 5)
 
 

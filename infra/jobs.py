@@ -27,9 +27,11 @@ from connectors.archive import LEAST_FREE_BYTES
 from connectors.errors import BrokerError, ConnectorError, OrderError, OrderExpired, SiteError
 from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder, load_orders_key, read_close, read_order
-from connectors.site import Site, load_site
+from connectors.site import METRICS, Site, load_site
 from flows.progress import StatusFile
 from flows.share import Share
+from infra.errors import StackError
+from infra.order_metrics import OrderMetrics
 from infra.process import spawn, stop
 from infra.supervisor import BAD_CONFIGURATION
 
@@ -105,6 +107,7 @@ class Jobs:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        metrics: OrderMetrics | None = None,
     ) -> None:
         self.site = site
         self.folder = site.data / "orders"
@@ -114,6 +117,7 @@ class Jobs:
         self._clock = clock
         self._now = now
         self._free = free
+        self._metrics = metrics or OrderMetrics()
         self._jobs: dict[str, Job] = {}
         self._refused: dict[str, int] = {}
         """Order files already found bad, by their modification time, so that each is told once."""
@@ -135,6 +139,7 @@ class Jobs:
                 self._finish(job, "failed", "the order has expired")
             else:
                 self._advance(job)
+        self._metrics.at_work.set(len(self._jobs))
 
     def end(self) -> None:
         """End every run; the next start goes on where they were."""
@@ -201,6 +206,7 @@ class Jobs:
             # Without room a run cannot keep its positions either: its death says nothing against the order.
             full = self._free(self.folder) < LEAST_FREE_BYTES
             job.deaths[name] = job.deaths.get(name, 0) + (not full)
+            self._metrics.deaths.labels(name.partition("-")[0]).inc()
             job.not_before[name] = now + (
                 LONGEST_PAUSE_S if full else min(0.5 * 2 ** job.deaths[name], LONGEST_PAUSE_S)
             )
@@ -236,6 +242,7 @@ class Jobs:
         if not self._tell(job, state, message):
             return  # the next round tries again, as soon as there is room
         del self._jobs[job.order.id]
+        self._metrics.ended.labels(state).inc()
         log.info("order %s: %s %s", job.order.id, state, message)
 
     def _tell(self, job: Job, state: Literal["running", "done", "failed"], message: str = "") -> bool:
@@ -251,6 +258,9 @@ class Jobs:
             message=message or "; ".join(r.message for own in reports.values() for r in own if r.message),
         )
         if said != job.said and self._written(self._progress_file(job.order.id), said):
+            if job.said is not None:  # what was done before this process began is not its work
+                self._metrics.camera_seconds.inc(max(0.0, said.seconds_done - job.said.seconds_done))
+                self._metrics.passages.inc(max(0, said.passages - job.said.passages))
             job.said = said
         return said == job.said
 
@@ -359,7 +369,13 @@ def main() -> int:
         for name in set(names) & broker.topics():
             broker.delete_topic(name)
 
-    jobs = Jobs(site, Processes(site, file), delete_topics)
+    metrics = OrderMetrics()
+    try:
+        metrics.serve(site.metrics_port + METRICS["jobs"])
+    except StackError as fault:
+        log.error("%s", fault)
+        return BAD_CONFIGURATION
+    jobs = Jobs(site, Processes(site, file), delete_topics, metrics=metrics)
     while not asked.is_set():
         try:
             jobs.tick()

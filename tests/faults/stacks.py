@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from connectors.site import Site, load_site
+from connectors.site import METRICS, Site, load_site
 from infra.ports import free_port
 from infra.stack_state import StackState, read_state
 from tests.connectors.videos import make_video
@@ -37,7 +37,7 @@ def write_site(
     index: str = f'detector = "{MODEL}"',
 ) -> Path:
     """A site file: a camera for each clip, or so many with small clips that show no vehicle."""
-    first = port or free_port(16)
+    first = port or free_port(5 + max(METRICS.values()) + 1)
     lines = [
         'name = "Essai"',
         f"metrics_port = {first + 5}",

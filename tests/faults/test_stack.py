@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from connectors.site import METRICS
 from tests.faults.stacks import (
     PASSAGE,
     kill_all,
@@ -113,7 +114,8 @@ def test_up_status_restart_of_what_dies_and_down(town: Path) -> None:
         for c in p.net_connections("inet")
         if c.status == psutil.CONN_LISTEN
     ]  # fmt: skip
-    assert {site.gate.port, site.dashboard.port, site.kafka.port} <= {at.port for at in listening}
+    jobs = site.metrics_port + METRICS["jobs"]
+    assert {site.gate.port, site.dashboard.port, site.kafka.port, jobs} <= {at.port for at in listening}
     assert {at.ip.removeprefix("::ffff:") for at in listening} == {"127.0.0.1"}
 
     for service in ("record", "kafka", "store"):

@@ -17,6 +17,7 @@ import yaml
 from connectors.site import METRICS, MOST_INDEX_PROCESSES, load_site
 from flows.metrics import CounterName, GaugeName
 from gate.secrets import indexer_token_hash, secret_hash
+from infra.order_metrics import OrderMetrics
 from infra.store_protocol import StoreMetrics
 from infra.store_server import METRICS_OFFSET
 from infra.store_server import main as store_server
@@ -44,8 +45,9 @@ def commands() -> dict[str, list[str]]:
 
 
 def known_metrics() -> set[str]:
-    store = {name for family in StoreMetrics().registry.collect() for name in _series(family)}
-    return {*get_args(CounterName), *get_args(GaugeName), *store, "up"}
+    registries = (StoreMetrics().registry, OrderMetrics().registry)
+    others = {name for registry in registries for family in registry.collect() for name in _series(family)}
+    return {*get_args(CounterName), *get_args(GaugeName), *others, "up"}
 
 
 def _series(family: Any) -> set[str]:
@@ -64,7 +66,8 @@ def test_the_dashboard_asks_for_what_is_counted() -> None:
     board = json.loads((INFRA / "grafana" / "dashboard.json").read_text(encoding="utf-8"))
     asked = {m for p in board["panels"] for t in p["targets"] for m in used_metrics(t["expr"])}
     assert asked and asked <= known_metrics()
-    assert set(get_args(CounterName)) | set(get_args(GaugeName)) <= asked, "every figure is shown"
+    orders = {name for family in OrderMetrics().registry.collect() for name in _series(family)}
+    assert set(get_args(CounterName)) | set(get_args(GaugeName)) | orders <= asked, "every figure is shown"
     assert len({p["id"] for p in board["panels"]}) == len(board["panels"])
 
 
@@ -79,7 +82,7 @@ def test_the_alerts_ask_for_what_is_counted() -> None:
 def test_prometheus_asks_the_ports_on_which_metrics_are() -> None:
     jobs = yaml.safe_load((INFRA / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     targets = {j["job_name"]: j["static_configs"][0]["targets"] for j in jobs}
-    for name in ("capture", "record", "link", "store", "gate"):
+    for name in ("capture", "record", "link", "store", "gate", "jobs"):
         assert targets[name] == [f"127.0.0.1:{FIRST_PORT + METRICS[name]}"]
     first = FIRST_PORT + METRICS["index"]
     assert targets["index"] == [f"127.0.0.1:{first + n}" for n in range(MOST_INDEX_PROCESSES)]
@@ -91,7 +94,12 @@ def test_no_alert_fires_for_what_a_town_need_not_have() -> None:
     alerts = {r["alert"]: r["expr"] for g in groups for r in g["rules"]}
     jobs = yaml.safe_load((INFRA / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     left_out = re.fullmatch(r'up\{job!~"([a-z|]+)"\} == 0', alerts["ProcessDown"])
-    assert left_out and {j["job_name"] for j in jobs} - set(left_out[1].split("|")) == {"capture", "record", "gate"}
+    assert left_out and {j["job_name"] for j in jobs} - set(left_out[1].split("|")) == {
+        "capture",
+        "record",
+        "gate",
+        "jobs",
+    }
     # The embedded store is missed where it was seen; beside a ClickHouse server it never was.
     assert re.fullmatch(
         r'up\{job="store"\} == 0 and max_over_time\(up\{job="store"\}\[\d+d\]\) == 1', alerts["StoreDown"]

@@ -22,6 +22,7 @@ from connectors.site import CameraSite, IndexSite, Site
 from connectors.whole_file import write_whole
 from flows.share import Share
 from infra.jobs import AT_ONCE, DEATHS, Jobs
+from infra.order_metrics import OrderMetrics
 
 START = datetime(2026, 5, 4, 10, tzinfo=UTC)
 RUNS = ["replay", "index-0-of-2", "index-1-of-2", "link"]
@@ -49,6 +50,7 @@ class Town:
     deleted: list[str] = field(default_factory=list)
     broker_down: bool = False
     free: int = 10 * LEAST_FREE_BYTES
+    metrics: OrderMetrics = field(default_factory=OrderMetrics)
 
     def start(self, flow: str, share: Share, order_file: Path, log: Path) -> Run:
         name = f"{flow}{share.suffix}"
@@ -67,8 +69,19 @@ class Town:
 
     def jobs(self) -> Jobs:
         return Jobs(
-            self.site, self, self.delete, clock=lambda: self.seconds, now=lambda: self.now, free=lambda _: self.free
+            self.site,
+            self,
+            self.delete,
+            clock=lambda: self.seconds,
+            now=lambda: self.now,
+            free=lambda _: self.free,
+            metrics=self.metrics,
         )
+
+    def figure(self, name: str, **labels: str) -> float:
+        value = self.metrics.registry.get_sample_value(name, labels)
+        assert value is not None, name
+        return value
 
     @property
     def orders(self) -> Path:
@@ -125,6 +138,32 @@ def test_an_order_runs_replay_index_and_link_until_all_have_finished(town: Town)
     assert town.progress("o1")["state"] == "done"
     jobs.tick()
     assert len(town.started) == 4 and not jobs.working
+
+
+def test_what_orders_have_done_is_counted_for_prometheus(town: Town) -> None:
+    jobs = town.jobs()
+    town.order("o1")
+    jobs.tick()
+    report = town.orders / "o1.index.json"
+    for done, passages in ((600.0, 3), (1800.0, 12)):
+        report.write_text(json.dumps({"seconds_asked": 7200, "seconds_done": done, "passages": passages}))
+        jobs.tick()
+    assert town.figure("passage_order_camera_seconds_total") == 1800 and town.figure("passage_orders_at_work") == 1
+    town.runs["o1", "index-1-of-2"].status = 1
+    jobs.tick()
+    assert town.figure("passage_order_run_deaths_total", flow="index") == 1
+    # Whoever takes the order up again did not do what was done before.
+    town.metrics = OrderMetrics()
+    jobs = town.jobs()
+    jobs.tick()
+    for name in RUNS:
+        town.runs["o1", name].status = 0
+    report.write_text('{"seconds_asked": 7200, "seconds_done": 2000, "passages": 14}')
+    jobs.tick()
+    assert town.figure("passage_order_camera_seconds_total") == 200 and town.figure("passage_order_passages_total") == 2
+    assert town.figure("passage_orders_ended_total", state="done") == 1
+    assert town.figure("passage_orders_ended_total", state="failed") == 0
+    assert town.figure("passage_orders_at_work") == 0
 
 
 def test_a_finished_order_is_not_run_again_by_the_next_jobs(town: Town) -> None:
