@@ -254,6 +254,28 @@ def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO coverage (scope) VALUES ('x')",
+        "ALTER TABLE coverage DELETE WHERE 1",
+        "DROP TABLE coverage",
+        "CREATE TABLE x (a String) ENGINE = Memory",
+        "SET readonly = 0",
+        "SET max_execution_time = 0",
+        "SELECT 1 SETTINGS max_memory_usage = 0",
+    ],
+)
+def test_the_gates_own_connection_changes_nothing_whatever_comes_through_to_it(own_engine: Any, sql: str) -> None:
+    from infra.store_engine import READONLY, EngineError
+    from infra.store_sql_guard import Read
+
+    with pytest.raises(EngineError) as refused:
+        own_engine.read("gate", Read(sql, "TabSeparated"), {})
+    assert refused.value.code == READONLY
+
+
+@pytest.mark.engine
 @pytest.mark.slow
 def test_a_new_retention_reaches_old_tables_and_an_unlawful_one_none(own_store_server: StoreProcess) -> None:
     own_store_server.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from connectors import topics
 from connectors.archive import ArchiveReader, ArchiveWriter
@@ -16,6 +17,7 @@ from connectors.broker import Outgoing
 from connectors.errors import ArchiveFull, OrderForged
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.memory_broker import MemoryBroker
+from connectors.orders import sign_order
 from connectors.records import decode_dead, decode_frame, encode, split
 from connectors.site import Site, utc_now
 from flows.dead_letters import DeadLetterLimit
@@ -293,9 +295,10 @@ def test_ciphertext_passes_through_closed(site: Site) -> None:
 
 
 def test_an_order_that_the_gate_did_not_sign_is_not_obeyed(site: Site) -> None:
-    _, file = write_order(site, ["c1"], (0, 1))
+    order, file = write_order(site, ["c1"], (0, 1))
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
-    file.write_bytes(data)
-    with pytest.raises(OrderForged):
-        load_order(site, file, utc_now())
+    for forged in (sign_order(order, Ed25519PrivateKey.generate()), bytes(data)):
+        file.write_bytes(forged)
+        with pytest.raises(OrderForged):
+            load_order(site, file, utc_now())

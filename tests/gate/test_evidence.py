@@ -207,6 +207,8 @@ def test_a_key_id_is_bound_to_its_key(town: Town) -> None:
     lied = msgspec.structs.replace(outside, key_id=outside.key_id.replace("pont", "mairie"))
     with pytest.raises(KeyUnavailable, match="403"):
         keys(town).data_key(lied, requisition)
+    last = town.journal()[-1]
+    assert (last["phase"], last["act"], last["details"]["seals"]) == ("refusal", "data_keys", [lied.key_id])
 
 
 def test_keys_destroyed_stay_destroyed(town: Town) -> None:

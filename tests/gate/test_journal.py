@@ -6,7 +6,9 @@ import itertools
 import json
 import multiprocessing
 import os
+import time
 from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -109,8 +111,15 @@ def test_other_writers_are_followed(journal: Journal, key: Ed25519PrivateKey) ->
     assert all(a["hash"] == b["prev"] for a, b in itertools.pairwise(held))
 
 
-def _many(folder: str, times: int) -> None:
-    journal = Journal(Path(folder), None, lambda: NOW)
+def _slow_clock() -> datetime:
+    """Asked in the middle of an entry: whoever can come in between does."""
+    time.sleep(0.001)
+    return NOW
+
+
+def _many(folder: str, times: int, together: Barrier) -> None:
+    journal = Journal(Path(folder), None, _slow_clock)
+    together.wait(60)
     for _ in range(times):
         journal.append("event", "room")
 
@@ -118,7 +127,8 @@ def _many(folder: str, times: int) -> None:
 @pytest.mark.slow
 def test_processes_write_one_chain(journal: Journal) -> None:
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_many, args=(str(journal.folder), 40)) for _ in range(3)]
+    together = context.Barrier(3)
+    workers = [context.Process(target=_many, args=(str(journal.folder), 40, together)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -23,6 +23,7 @@ from gate.errors import (
     SignInRefused,
 )
 from gate.messages import Act, Amendment, Decision
+from gate.sessions import session_id
 from tests.gate.town import PASSWORD, PDF, START, Town, canaries
 
 ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace", "export")
@@ -57,13 +58,16 @@ def case(made_case: tuple[Town, str], tmp_path: Path) -> tuple[Town, str, GateCl
 
 def test_nobody_unsigned_gets_anything(town: Town) -> None:
     client = GateClient("http://testserver", http=town.http())
-    for call in (client.whoami, client.cameras, client.requisitions, client.people, client.journal):
-        with pytest.raises(SignedOut):
-            call()
-    client.token = "guessed"
-    with pytest.raises(SignedOut):
-        client.whoami()
-    assert town.journal()[-1]["phase"] == "refusal"
+    token = town.client("tech").token or ""
+    # Nothing; guessed; what the database keeps of somebody's token; their token but for its last sign.
+    for tried in (None, "guessed", session_id(token), token[:-1]):
+        client.token = tried
+        for call in (client.whoami, client.cameras, client.requisitions, client.people, client.journal):
+            before = len(town.journal())
+            with pytest.raises(SignedOut):
+                call()
+            fresh = [(e["phase"], e["act"]) for e in town.journal()[before:]]
+            assert fresh == ([("refusal", "session")] if tried else [])
 
 
 def test_rewind_gives_the_seconds_asked_for_and_no_other(case: tuple[Town, str, GateClient, str]) -> None:
@@ -139,6 +143,8 @@ def test_passages_of_another_scope_are_as_absent_as_none(case: tuple[Town, str, 
             with pytest.raises(NotFound) as refused:
                 call(grant, identifier)
             answers.add(str(refused.value))
+            last = town.journal()[-1]
+            assert (last["act"], last["person"], last["details"]["failed"]) == (call.__name__, "Tech", "not_found")
     assert len(answers) == 1
 
 
@@ -224,7 +230,8 @@ def test_other_hosts_and_origins_are_refused(town: Town) -> None:
     http = town.http()
     headers = {"Authorization": f"Bearer {client.token}"}
     for extra in ({"Host": "rebound.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
-        assert http.get("/cameras", headers={**headers, **extra}).json()["code"] == OriginRefused.code
+        answer = http.get("/cameras", headers={**headers, **extra})
+        assert answer.status_code == OriginRefused.status and answer.json()["code"] == OriginRefused.code
 
 
 def test_grants_are_worth_nothing_to_others(case: tuple[Town, str, GateClient, str]) -> None:
@@ -237,6 +244,9 @@ def test_grants_are_worth_nothing_to_others(case: tuple[Town, str, GateClient, s
         with pytest.raises(GrantUnknown) as refused:
             client.search(wanted)
         answers.add(str(refused.value))
+        last = town.journal()[-1]
+        assert (last["phase"], last["act"], last["person"]) == ("refusal", "search", client.whoami().name)
+        assert "requisition" not in last  # whose grant it is, the entry of a stranger does not say
     assert len(answers) == 1
 
 
@@ -251,6 +261,8 @@ def test_closing_ends_everything_at_once(case: tuple[Town, str, GateClient, str]
     ):
         with pytest.raises((GrantUnknown, BasisNotOpen)):
             call()
+        last = town.journal()[-1]
+        assert last["phase"] == "refusal" and "closed" in last["details"]["why"]
 
 
 def test_playing_stops_at_the_chunk_after_closure(case: tuple[Town, str, GateClient, str]) -> None:
@@ -292,6 +304,8 @@ def test_idle_sessions_lock_and_playing_keeps_them_open(case: tuple[Town, str, G
     town.clock.turn(minutes=15)
     with pytest.raises(SignedOut, match="without activity"):
         tech.whoami()
+    last = town.journal()[-1]
+    assert (last["phase"], last["act"]) == ("refusal", "session") and "without activity" in last["details"]["why"]
 
 
 def test_signing_out_and_replaying_the_token(town: Town) -> None:
@@ -301,6 +315,8 @@ def test_signing_out_and_replaying_the_token(town: Town) -> None:
     client.token = token
     with pytest.raises(SignedOut):
         client.whoami()
+    last = town.journal()[-1]
+    assert (last["phase"], last["act"]) == ("refusal", "session") and "ended" in last["details"]["why"]
 
 
 def test_lock_out_codes_used_once_and_recovery(town: Town) -> None:
@@ -314,6 +330,10 @@ def test_lock_out_codes_used_once_and_recovery(town: Town) -> None:
     with pytest.raises(SignInRefused):
         client.sign_in("tech", PASSWORD, town.recovery["tech"][0])
     words = set()
+    town.clock.turn(seconds=31)
+    with pytest.raises(SignInRefused) as refused:
+        client.sign_in("tech", "wrong password!", town.code("tech"))
+    words.add(str(refused.value))
     for login in ("tech", "nobody"):
         for _ in range(5):
             with pytest.raises(SignInRefused) as refused:
@@ -323,6 +343,8 @@ def test_lock_out_codes_used_once_and_recovery(town: Town) -> None:
     with pytest.raises(SignInRefused):
         client.sign_in("tech", PASSWORD, town.code("tech"))
     assert len(words) == 1
+    refusals = [e["details"]["login"] for e in town.journal() if (e["phase"], e["act"]) == ("refusal", "sign_in")]
+    assert (refusals.count("tech"), refusals.count("nobody")) == (9, 5)
     town.clock.turn(minutes=16)
     client.sign_in("tech", PASSWORD, town.code("tech"))
 
@@ -333,6 +355,8 @@ def test_who_registers_does_not_open_while_another_is_on_duty(town: Town) -> Non
     drafted = greffe.draft(**town.words())
     with pytest.raises(DutyRefused, match="the other registrar"):
         greffe.open(drafted.id)
+    last = town.journal()[-1]
+    assert (last["phase"], last["act"], last["person"]) == ("refusal", "requisition.open", "Greffe")
     chef.sign_out()
     assert greffe.open(drafted.id).review_due
     audit = town.client("audit")

@@ -275,8 +275,12 @@ def test_a_jump_of_the_clock_destroys_nothing(town: Town, jump: timedelta) -> No
     assert not keeper.destroy()  # only a person frees it
     with pytest.raises(DutyRefused):
         town.client("tech").confirm_clock()
+    refused = town.journal()[-1]
+    assert (refused["phase"], refused["act"], refused["person"]) == ("refusal", "clock.confirm", "Tech")
     assert any("clock" in w for w in town.client("admin").whoami().warnings)
     town.client("admin").confirm_clock()
+    confirmed = town.journal()[-1]
+    assert (confirmed["phase"], confirmed["act"], confirmed["person"]) == ("outcome", "clock.confirm", "Admin")
     assert keeper.destroy()
 
 

@@ -51,5 +51,16 @@ def test_the_keeper_reads_capture_times_alone() -> None:
     }
 
 
+def test_each_user_has_a_profile_whose_limits_it_cannot_lift() -> None:
+    profiles = dict(re.findall(r"CREATE SETTINGS PROFILE OR REPLACE (\w+) SETTINGS (.+)", "\n".join(statements())))
+    assert "readonly = 1" in profiles["passage_gate"].split(", ")
+    for user in ("indexer", "keeper"):
+        # They write, so each limit is held by itself.
+        assert all(limit.endswith(" READONLY") for limit in profiles[f"passage_{user}"].split(", "))
+    for user in ("indexer", "gate", "keeper"):
+        (made,) = (s for s in statements() if s.startswith(f"ALTER USER {user} "))
+        assert made.endswith(f"SETTINGS PROFILE 'passage_{user}'") and "sha256_hash" in made
+
+
 def test_no_secret_is_in_the_file() -> None:
     assert not re.search(r"IDENTIFIED[^{]*'", SQL)

@@ -214,7 +214,7 @@ def test_the_keeper_reads_no_passage(store: StoreProcess, column: str) -> None:
 @pytest.mark.parametrize("sql", [*GATE_MAY[:5], "SELECT 1 FROM coverage", "SELECT max(started_at) FROM coverage"])
 def test_the_indexer_reads_nothing(store: StoreProcess, sql: str) -> None:
     answer = ask(store, "indexer", sql, param_scope=SECRET_ROW, param_ids="['a']")
-    assert (answer.status_code, answer.headers["x-clickhouse-exception-code"]) == (403, "164")
+    assert (answer.status_code, answer.headers.get("x-clickhouse-exception-code")) == (403, "164")
     assert SECRET_ROW not in answer.text
 
 
@@ -295,7 +295,7 @@ def test_a_wrong_secret(store: StoreProcess, user: str, secret: str) -> None:
         httpx.post(store.url, content="SELECT 1", headers={"X-ClickHouse-User": user, "X-ClickHouse-Key": secret}),
         httpx.post(store.url, content="SELECT 1", params={"user": user, "password": secret}),
     ):
-        assert (sent.status_code, sent.headers["x-clickhouse-exception-code"]) == (403, "516")
+        assert (sent.status_code, sent.headers.get("x-clickhouse-exception-code")) == (403, "516")
 
 
 def test_no_authentication_at_all(store: StoreProcess) -> None:
