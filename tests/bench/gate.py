@@ -19,7 +19,6 @@ import logging
 import multiprocessing
 import os
 import platform
-import re
 import signal
 import subprocess
 import sys
@@ -47,6 +46,7 @@ from gate.service import make_app
 from infra.ports import answers, free_port
 from tests.connectors.videos import make_video
 from tests.gate.town import START, Town
+from tests.threats.document import threats as told_threats
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "bench"
@@ -226,7 +226,7 @@ def retention() -> None:
 
 def threats() -> None:
     """Every threat of docs/threats.md with all of its tests; one whose test fails or is missing has succeeded."""
-    wanted = threat_tests((ROOT / "docs" / "threats.md").read_text(encoding="utf-8"))
+    wanted = {row.threat: row.tests for row in told_threats()}
     report = OUT / "threats.xml"
     pytest_of(sorted({name.partition("::")[0] for names in wanted.values() for name in names}), report)
     good, bad = set(), set()
@@ -238,24 +238,6 @@ def threats() -> None:
             print(f"skipped: {name}")
     succeeded = [t for t, names in wanted.items() if any(n in bad or n not in good for n in names)]
     written("threats", {"threats_tried": len(wanted), "threats_succeeded": len(succeeded), "succeeded": succeeded})
-
-
-def threat_tests(text: str) -> dict[str, list[str]]:
-    """Threat → its tests as `tests/FILE.py[::NAME]`, from the tables of the document."""
-    found: dict[str, list[str]] = {}
-    file = ""
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        if len(cells) != 3 or ("test_" not in cells[2] and "::" not in cells[2]):
-            continue
-        names = []
-        for path, name in re.findall(r"`([\w/.]*?)(::\w+)?`", cells[2]):
-            if path:
-                file = next((f"tests/{p}" for p in (path, f"gate/{path}") if (ROOT / "tests" / p).exists()), path)
-            if Path(file).name.startswith("test_"):
-                names.append(file + name)
-        found[cells[0]] = names
-    return found
 
 
 PARTS = {

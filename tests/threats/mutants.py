@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Runs tests against the gate with one line of it changed, each in a process of its own, without touching the tree.
+"""Runs tests against a copy of the tree with a line of it changed, each in a process of its own.
 
-Third-party packages are imported once; every change then costs little more than its tests.
+The processes that a test starts run from the copy as well, so that a line may be taken from any file: a component's, a
+script's, a configuration's. Third-party packages are imported once; every change then costs little more than its tests.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.abc
-import importlib.machinery
 import io
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
@@ -24,84 +25,95 @@ HEAVY = (
     "typer rich hypothesis cryptography.hazmat.primitives.asymmetric.ed25519 argon2 pyotp clickhouse_connect kafka "
     "pytest"
 ).split()
+_NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "build", "shared", ".*_cache")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One line that is taken away or turned round."""
+    """Lines that are taken away or turned round."""
 
     name: str
     module: str
+    """Dotted; a file that is no Python by its path."""
     old: str
     new: str
+    also: tuple[tuple[str, str, str], ...] = ()
+    """What falls with it, where one guard stands behind another: module, old, new."""
 
-    @property
-    def file(self) -> Path:
-        """Where the line stands."""
-        return ROOT / (self.module.replace(".", "/") + ".py")
-
-    def made(self) -> str:
-        """The whole source with the line changed. Raises ValueError unless the line stands there exactly once."""
-        source = self.file.read_text(encoding="utf-8")
-        if (found := source.count(self.old)) != 1:
-            raise ValueError(f"{self.name}: {self.module} has {self.old!r} {found} times: quote what stands there once")
-        return source.replace(self.old, self.new)
-
-
-class _Mutating(importlib.machinery.SourceFileLoader):
-    change: Change
-
-    def get_code(self, fullname: str) -> CodeType:
-        return compile(self.change.made(), self.path, "exec", dont_inherit=True)
+    def made(self) -> dict[str, str]:
+        """File → its whole source with the lines changed. Raises ValueError unless each stands there exactly once."""
+        made: dict[str, str] = {}
+        for module, old, new in ((self.module, self.old, self.new), *self.also):
+            file = module if "/" in module else module.replace(".", "/") + ".py"
+            source = made.get(file) or (ROOT / file).read_text(encoding="utf-8")
+            if (found := source.count(old)) != 1:
+                raise ValueError(f"{self.name}: {module} has {old!r} {found} times: quote what stands there once")
+            made[file] = source.replace(old, new)
+        return made
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    def __init__(self, change: Change) -> None:
-        self._change = change
+class Copy:
+    """A copy of the tree in which lines are changed; `with Copy() as copy:`, and it goes away."""
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: object = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != self._change.module:
-            return None
-        file = str(self._change.file)
-        loader = _Mutating(fullname, file)
-        loader.change = self._change
-        return importlib.machinery.ModuleSpec(fullname, loader, origin=file)
+    def __enter__(self) -> Copy:
+        """Copy, and import what every run needs; never our own packages."""
+        self._folder = tempfile.TemporaryDirectory(prefix="passage-guards-")
+        self._tree = Path(self._folder.name).resolve() / "tree"
+        # Compiled modules come along and stay valid, but for the one that is changed.
+        shutil.copytree(ROOT, self._tree, ignore=_NOT_COPIED)
+        for name in HEAVY:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
 
-def warm_up() -> None:
-    """Import what every run needs; never our own packages."""
-    os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
-    for name in HEAVY:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    def run(self, change: Change | None, tests: Sequence[str], timeout_s: int = 900) -> tuple[int, str]:
+        """Exit status of pytest (0 passed, 1 failed) and the end of what it said, with the change in force.
 
+        Raises ValueError at a stale quote.
+        """
+        with self._changed({} if change is None else change.made()):
+            reading, writing = os.pipe()
+            child = os.fork()
+            if child == 0:
+                os.close(reading)
+                status, said = self._tested(tests, timeout_s)
+                os.write(writing, said[-3000:].encode())
+                os._exit(status)
+            os.close(writing)
+            with os.fdopen(reading, "rb") as file:
+                text = file.read().decode("utf-8", "replace")
+            _, waited = os.waitpid(child, 0)
+            return os.waitstatus_to_exitcode(waited), text
 
-def run(change: Change | None, tests: Sequence[str], timeout_s: int = 900) -> tuple[int, str]:
-    """Exit status of pytest (0 passed, 1 failed) and the end of what it said, with the change in force."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reading)
-        said = io.StringIO()
-        status = 70
+    @contextlib.contextmanager
+    def _changed(self, made: Mapping[str, str]) -> Iterator[None]:
+        for file, source in made.items():
+            (self._tree / file).write_text(source, encoding="utf-8")
         try:
+            yield
+        finally:
+            for file in made:
+                shutil.copy2(ROOT / file, self._tree / file)
+
+    def _tested(self, tests: Sequence[str], timeout_s: int) -> tuple[int, str]:
+        """Run pytest in the copy; in a child that ends afterwards."""
+        said = io.StringIO()
+        try:
+            os.chdir(self._tree)
+            sys.path[:] = [str(self._tree), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
+            for name in [n for n in sys.modules if n == "tests" or n.startswith("tests.")]:
+                del sys.modules[name]
+            # A process spawned by a test imports the main module again: not ours, which stands in the tree itself.
+            sys.modules["__main__"] = ModuleType("__main__")
+            sys.dont_write_bytecode = True
+            os.environ |= {"PYTHONPATH": str(self._tree), "PYTHONDONTWRITEBYTECODE": "1"}
             import pytest
 
-            if change is not None:
-                change.made()  # a stale quote is told here: inside pytest it would look like a test that failed
-                sys.meta_path.insert(0, _Finder(change))
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
                 options = ["-q", "-x", "-W", "ignore", "-p", "no:cacheprovider", f"--timeout={timeout_s}", "--tb=line"]
-                status = int(pytest.main([*options, *tests]))
+                return int(pytest.main([*options, *tests])), said.getvalue()
         except BaseException as fault:
-            said.write(repr(fault))
-        os.write(writing, said.getvalue()[-3000:].encode())
-        os._exit(status)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        text = file.read().decode("utf-8", "replace")
-    _, waited = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(waited), text
+            return 70, said.getvalue() + repr(fault)
