@@ -94,13 +94,13 @@ def renew(
 
 
 @app.command("sign-out")
-def sign_out(site: SiteFile = SITE) -> None:
+def sign_out(site: SiteFile = SITE, as_json: AsJson = False) -> None:
     """End the session."""
     try:
         client(site).sign_out()
     finally:
         session_file().unlink(missing_ok=True)
-    typer.echo("signed out")
+    show({"signed_in": False}, as_json, tabled("signed out", [], []))
 
 
 @app.command()
@@ -152,14 +152,16 @@ def still(
     wanted: Wanted = "",
     directed_by: Directed = "",
     site: SiteFile = SITE,
+    as_json: AsJson = False,
 ) -> None:
     """Save one recorded picture as JPEG."""
     at = moment(time, site)
     gate = client(site)
     grant = granted(gate, wanted, ("picture",), directed_by, (camera,))
     out = out or Path(f"{camera}-{at:%Y%m%dT%H%M%SZ}.jpg")
-    write_out(gate.still(grant.id, camera, at), out)
-    typer.echo(str(out))
+    data = gate.still(grant.id, camera, at)
+    write_out(data, out)
+    show({"file": str(out), "bytes": len(data)}, as_json, tabled(str(out), [], []))
 
 
 @app.command()

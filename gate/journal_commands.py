@@ -79,7 +79,8 @@ def room(
     reason: str,
     present: Annotated[list[str], typer.Option("--present", help="Who was there; may be repeated.")],
     site: SiteFile = SITE,
+    as_json: AsJson = False,
 ) -> None:
     """Write down that somebody entered the locked room."""
     client(site).room_entry(present, reason)
-    typer.echo("written")
+    show({"present": present, "reason": reason}, as_json, tabled("written", [], []))

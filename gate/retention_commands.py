@@ -50,7 +50,7 @@ def prove(site: SiteFile = SITE, as_json: AsJson = False) -> None:
 
 
 @retention_app.command("confirm-clock")
-def confirm_clock(site: SiteFile = SITE) -> None:
+def confirm_clock(site: SiteFile = SITE, as_json: AsJson = False) -> None:
     """Say that the clock is right after a jump; destruction resumes. Administrator."""
     client(site).confirm_clock()
-    typer.echo("confirmed")
+    show({"confirmed": True}, as_json, tabled("confirmed", [], []))

@@ -65,22 +65,22 @@ def up(
 
 
 @app.command()
-def down(site: SiteFile = Path("site.toml")) -> None:
+def down(site: SiteFile = Path("site.toml"), as_json: AsJson = False) -> None:
     """End what `passage up` started, in order."""
     from infra import stack
 
     town = load_site(site)
     stack.down(town)
-    typer.echo(f"{town.name} has ended; nothing is left running")
+    _say({"site": town.name, "running": False}, f"{town.name} has ended; nothing is left running", as_json)
 
 
 @app.command()
-def reload(site: SiteFile = Path("site.toml")) -> None:
+def reload(site: SiteFile = Path("site.toml"), as_json: AsJson = False) -> None:
     """Have a running stack read its site file again: what the change touches starts anew, the rest goes on."""
     from infra import stack
 
     stack.reload(load_site(site))
-    typer.echo("site file read again")
+    _say({"reloaded": str(site)}, "site file read again", as_json)
 
 
 @app.command()
@@ -156,6 +156,7 @@ def demo_year(
 def demo_code(
     login: Annotated[str, typer.Argument(help="Whose one-time code.")],
     folder: Annotated[Path, typer.Option("--folder", help="Where the demonstration lives.")] = Path("build/demo"),
+    as_json: AsJson = False,
 ) -> None:
     """Print the one-time code with which one of the demonstration's people signs in now."""
     from infra.demo_people import read_credentials
@@ -163,7 +164,11 @@ def demo_code(
     people = {person.login: person for person in read_credentials(folder)}
     if login not in people:
         raise InfraError(f"nobody is called {login!r} there; people are {', '.join(people)}")
-    typer.echo(people[login].code())
+    _say({"login": login, "code": people[login].code()}, people[login].code(), as_json)
+
+
+def _say(answer: dict[str, object], words: str, as_json: bool) -> None:
+    typer.echo(json.dumps(answer, indent=1, ensure_ascii=False) if as_json else words)
 
 
 def mount(into: typer.Typer) -> None:
