@@ -2,18 +2,23 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from connectors import topics
+from connectors.broker import back_off
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.keys import HeldKeys
 from connectors.memory_broker import MemoryBroker
 from connectors.records import Joiner, decode_frame
 from connectors.sealing import open_gop
-from connectors.site import Site
+from connectors.site import CameraSite, Site, utc_now
 from flows import metrics
 from flows.camera_faults import read_faults
 from flows.capture import capture
@@ -21,6 +26,7 @@ from flows.drain import Drain
 from flows.recovery import forget_recovery, recovery_dir
 from flows.share import Share
 from tests.connectors.videos import START, file_camera, make_video, with_damaged_packets, with_wrong_length
+from tests.flows.silent_rtsp import silent_server
 from tests.flows.sites import site_of, write_public_key
 
 
@@ -182,6 +188,51 @@ def test_why_a_camera_cannot_be_read_is_told_until_it_can(tmp_path: Path, videos
     run(site, broker)
     assert read_faults(site) == {}
     assert {r.camera for r in records(broker)} == {"bad", "good"}
+
+
+@pytest.mark.slow
+def test_a_camera_that_is_connected_and_silent_is_told_and_tried_again_and_disturbs_no_other(
+    tmp_path: Path, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+
+    def quicker(first_s: float, most_s: float) -> Iterator[float]:
+        for wait_s in back_off(first_s, most_s):
+            asked.append(wait_s)
+            yield wait_s / 50
+
+    monkeypatch.setattr("connectors.camera_feed.back_off", quicker)
+    drain, began, seen = Drain(), utc_now(), []
+    with silent_server() as server:
+        silent = CameraSite(
+            name="silent",
+            label="silent",
+            url=SecretStr(f"rtsp://127.0.0.1:{server.port}/live"),
+            masks_dwellings=True,
+            open_timeout_s=0.3,
+            read_timeout_s=0.3,
+        )
+        site = site_of(tmp_path, [silent, file_camera(videos[0], "good")], partitions=1)
+
+        def watch() -> None:
+            deadline = time.monotonic() + 60
+            while server.played < 4 and time.monotonic() < deadline:
+                drain.wait(0.02)
+            seen.append(read_faults(site))
+            drain.ask()
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        broker = MemoryBroker()
+        capture(site, Share(), drain, broker)
+        watcher.join()
+    assert server.played >= 4 and asked[:3] == [1.0, 2.0, 4.0]
+    assert seen[0]["silent"].state == "silent" and "nothing came for 0.3 s" in seen[0]["silent"].reason
+    (gap,) = of(records(broker), "silent")
+    assert isinstance(gap, Gap) and "nothing came for 0.3 s" in gap.reason
+    assert began <= gap.started_at < gap.ended_at
+    assert metrics.REGISTRY.get_sample_value("passage_camera_up", {"flow": "capture", "camera": "silent"}) == 0
+    assert [type(r) for r in of(records(broker), "good")] == [Gop] * 4 + [EndOfInterval]
 
 
 def test_shares_capture_their_own_cameras(tmp_path: Path, videos: list[Path]) -> None:
