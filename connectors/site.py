@@ -312,6 +312,11 @@ def load_site(path: Path) -> Site:
             if not (e["type"] == "too_short" and raw.get("camera"))  # each camera's own fault says it already
         ]
         raise SiteError(found + [f for f in _faults_between(raw) if f not in found]) from None
+    return resolved(site, path)
+
+
+def resolved(site: Site, path: Path) -> Site:
+    """The site with its paths taken from the folder of its file, and its data folder from the environment if there."""
     root = path.resolve().parent
     data = Path(os.environ.get("PASSAGE_DATA", "")) if os.environ.get("PASSAGE_DATA") else site.data
     cameras = tuple(

@@ -27,6 +27,7 @@ from infra.kafka_jars import class_path
 from infra.observer import StatusWriter
 from infra.process import kill_group, spawn
 from infra.services import Service, environment_of, services
+from infra.site_remains import site_remains
 from infra.stack_state import (
     StackLock,
     StackState,
@@ -84,9 +85,20 @@ class Processes:
         return said[-1][:300] if said else ""
 
 
+def known(file: Path) -> Site:
+    """The site of a file. Raises SiteError with its faults, and those of the machine that can be known all the same."""
+    try:
+        return load_site(file)
+    except SiteError as refused:
+        sound = site_remains(file)
+        # Of a running stack it is itself that holds the ports.
+        others = [] if sound is None or held(sound) else preflight.faults(sound)
+        raise SiteError([*refused.faults, *others]) from None
+
+
 def check(file: Path) -> Site:
     """The site, if the stack may start from it. Raises SiteError with every fault at once."""
-    site = load_site(file)
+    site = known(file)
     if found := preflight.faults(site):
         raise SiteError(found)
     return site
@@ -97,7 +109,7 @@ def up(file: Path, console: Console) -> int:
 
     Raises SiteError, AlreadyRunning, SetupFault before anything is started.
     """
-    site = load_site(file)
+    site = known(file)
     lock = StackLock(site)
     lock.take()
     try:
@@ -215,7 +227,7 @@ def up_detached(file: Path, tell: Callable[[StackState], None], timeout_s: float
 
     Raises SiteError and AlreadyRunning as `up`, StackError when it does not come up (what had started is ended again).
     """
-    site = load_site(file)
+    site = known(file)
     lock = StackLock(site)
     lock.take()
     lock.release()
