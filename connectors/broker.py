@@ -100,6 +100,9 @@ class Broker(Protocol):
     def extent(self, topic: str) -> dict[int, tuple[int, int]]:
         """Earliest and next offset of each partition; empty when there is no such topic."""
 
+    def free_bytes(self) -> int | None:
+        """Room on the fullest of its disks, 0 on one that fails; None when it does not say."""
+
     def reader(self, topic: str, starts: Mapping[int, int | None]) -> Reader:
         """A reader of the partitions named, from these offsets (None: the earliest)."""
 

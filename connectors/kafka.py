@@ -16,6 +16,7 @@ from kafka.errors import (
     InvalidTopicError,
     KafkaConfigurationError,
     KafkaError,
+    KafkaStorageError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
     RecordListTooLargeError,
@@ -106,6 +107,14 @@ class Kafka:
             first, end = consumer.beginning_offsets(parts), consumer.end_offsets(parts)
             return {t.partition: (first[t], end[t]) for t in parts}
 
+    def free_bytes(self) -> int | None:
+        """Room on the fullest of the brokers' log directories, 0 on one that fails; None from brokers before 3.3."""
+        with self._admin() as admin:
+            told = admin.describe_log_dirs(topic_partitions={})
+        folders = [folder for broker in told for folder in broker["log_dirs"]]
+        rooms = [0 if folder["error_code"] else folder.get("usable_bytes", -1) for folder in folders]
+        return min((room for room in rooms if room >= 0), default=None)
+
     def reader(self, topic: str, starts: Mapping[int, int | None]) -> _KafkaReader:
         """A reader from these offsets."""
         extent = self.extent(topic)
@@ -175,6 +184,8 @@ def _ours(fault: KafkaError, address: str) -> BrokerError:
 
 
 def _text(fault: Exception) -> str:
+    if isinstance(fault, KafkaStorageError):
+        return "its disk is full or fails: make room where it keeps its records (log.dirs)"
     return f"{type(fault).__name__}: {fault}".removesuffix(": ")
 
 

@@ -22,12 +22,13 @@ class _Partition:
 
 
 class MemoryBroker:
-    """Topics as lists. `down` makes it unreachable; `erase` is retention at work."""
+    """Topics as lists. `down` makes it unreachable; `erase` is retention at work; `free` is the room that it tells."""
 
     def __init__(self) -> None:
         self._topics: dict[str, tuple[TopicSettings, list[_Partition]]] = {}
         self._lock = threading.Lock()
         self.down = False
+        self.free = 2**40
 
     @property
     def address(self) -> str:
@@ -60,6 +61,11 @@ class MemoryBroker:
             self._answer()
             _, parts = self._topics.get(topic, (None, []))
             return {n: (p.earliest, p.end) for n, p in enumerate(parts)}
+
+    def free_bytes(self) -> int | None:
+        """What it was told to tell."""
+        self._answer()
+        return self.free
 
     def reader(self, topic: str, starts: Mapping[int, int | None]) -> _MemoryReader:
         """A reader from these offsets."""

@@ -24,12 +24,13 @@ class TopicSink(DynamicSink[Outgoing]):
     """Writes to `topic`. While the broker is away it tries again, and the flow waits: nothing is dropped.
 
     After `stop` it gives up within `STOPPING_S` seconds by raising BrokerUnavailable, so that no position is
-    snapshotted past what was not written.
+    snapshotted past what was not written. `tell` is given the reason while it waits, and an empty text once it goes on.
     """
 
     broker: Broker
     topic: str
     stop: Callable[[], bool] = lambda: False
+    tell: Callable[[str], object] = lambda _: None
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
@@ -46,9 +47,12 @@ class _TopicSinkPartition(StatelessSinkPartition[Outgoing]):
     def write_batch(self, items: list[Outgoing]) -> None:
         left: Sequence[Outgoing] = items
         stopping_since: float | None = None
+        waited = False
         for wait_s in back_off():
             try:
                 self._writer.write(self._sink.topic, left)
+                if waited:
+                    self._sink.tell("")
                 return
             except NotAcknowledged as fault:
                 left = fault.messages
@@ -59,6 +63,8 @@ class _TopicSinkPartition(StatelessSinkPartition[Outgoing]):
                             f"{fault}; {len(left)} records of {self._sink.topic} stay unwritten at the stop"
                         ) from fault
                     wait_s = min(wait_s, 1.0)
+                self._sink.tell(str(fault))
+                waited = True
                 log.warning("%s; writing %d records of %s again in %.1f s", fault, len(left), self._sink.topic, wait_s)
                 self._sink.sleep(wait_s)
 

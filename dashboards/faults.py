@@ -36,6 +36,8 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"the path of a chosen passage .*", "Masque : l'index n'a pas le parcours d'un passage dans l'image."),
     (r"nothing of what was asked for is recorded .*", "Rien de ce qui est demandé n'est enregistré en entier."),
     (r"these passages were described by different.*", "Décrits par des modèles différents : indexez de nouveau."),
+    (r"the broker's disk has (\S+) GiB free .*", "attend de la place sur le disque de Kafka ({0} Gio libres)."),
+    (r"Kafka at \S+ does not acknowledge .*", "attend Kafka, qui n'accepte rien : voyez « Exploitation »."),
     (r"the store does not answer.*", "L'index ne répond pas : voyez « Exploitation »."),
 )  # fmt: skip
 _KNOWN = tuple((re.compile(pattern, re.DOTALL), french) for pattern, french in _FRENCH)

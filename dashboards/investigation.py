@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from dashboards import follow, gallery, handover, pictures, player
-from dashboards.session import show_fault, t
+from dashboards.faults import in_french
+from dashboards.session import language, show_fault, t
 from dashboards.times import hours
 from gate.client import GateClient, GateError
 from gate.messages import CameraInfo, GrantInfo, RequisitionInfo
@@ -104,14 +105,15 @@ def _scope(gate: GateClient, requisition: RequisitionInfo, cameras: Sequence[Cam
     if "search" not in requisition.acts:
         return
     progress = gate.progress(requisition.id)
+    message = (in_french(progress.message) if language() == "fr" else None) or progress.message
     if progress.state == "running" and progress.seconds_asked > 0:
         st.progress(
             min(1.0, progress.seconds_done / progress.seconds_asked),
-            text=f"{t('indexing')} : {t('indexing_running')} {progress.message}",
+            text=f"{t('indexing')} : {t('indexing_running')} {message}",
         )
     elif progress.state == "failed":
-        st.error(f"{t('indexing')} : {t('indexing_failed', message=progress.message)}")
+        st.error(f"{t('indexing')} : {t('indexing_failed', message=message)}")
     elif progress.state == "waiting":
-        st.caption(f"{t('indexing')} : {t('indexing_waiting')} {progress.message}")
+        st.caption(f"{t('indexing')} : {t('indexing_waiting')} {message}")
     else:
         st.caption(f"{t('indexing')} : {t('indexing_done', n=progress.passages)}")

@@ -3,7 +3,8 @@
 
 archive ─▶ GOPs as they were recorded, gaps, end of each interval ─▶ split, encode ─▶ frames.replay.<scope>
 
-Ciphertext passes through closed. Running it again writes records again, which readers know by camera and time.
+Ciphertext passes through closed. While the broker's disk is nearly full it waits. Running it again writes records
+again, which readers know by camera and time.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from connectors.records import encode, headers, split
 from connectors.site import Site, load_site, utc_now
 from connectors.topic_sink import TopicSink
 from flows import metrics
+from flows.broker_room import BrokerRoom
 from flows.dead_letters import ensure_topics
 from flows.drain import Drain
 from flows.errors import FlowError
@@ -47,6 +49,8 @@ FLOW = "replay"
 BATCH_RECORDS, BATCH_BYTES = 64, 8_000_000
 HOLE = timedelta(milliseconds=500)
 """A stretch without video longer than this is told as a gap."""
+NO_ROOM = timedelta(milliseconds=500)
+"""How soon a replay that waits for room looks again whether there is some, or whether it is to stop."""
 
 State = tuple[int, str | None]
 """Number of the (camera, interval) under way, and the time up to which it was read (ISO)."""
@@ -65,7 +69,9 @@ class ReplaySource(FixedPartitionedSource[FrameRecord, State]):
     archive: ArchiveReader
     places: PartitionMap
     stop: Callable[[], bool]
-    progress: Progress
+    room: Callable[[], bool] = lambda: True
+    """Whether the broker has room for more."""
+    now: Callable[[], datetime] = utc_now
 
     def list_parts(self) -> list[str]:
         """The partitions that have a camera of the order."""
@@ -84,10 +90,14 @@ class _ReplayPartition(StatefulSourcePartition[FrameRecord, State]):
         self._at, after = state
         self._after = None if after is None else datetime.fromisoformat(after)
         self._records: Iterator[FrameRecord] | None = None
+        self._waits = False
 
     def next_batch(self) -> Iterable[FrameRecord]:
         if self._source.stop() or self._at >= len(self._stretches):
             raise StopIteration
+        self._waits = not self._source.room()
+        if self._waits:
+            return []
         batch: list[FrameRecord] = []
         size = 0
         while self._at < len(self._stretches) and len(batch) < BATCH_RECORDS and size < BATCH_BYTES:
@@ -104,6 +114,9 @@ class _ReplayPartition(StatefulSourcePartition[FrameRecord, State]):
             else:
                 self._after = record.started_at
         return batch
+
+    def next_awake(self) -> datetime | None:
+        return self._source.now() + NO_ROOM if self._waits else None
 
     def snapshot(self) -> State:
         return (self._at, None if self._after is None else self._after.isoformat())
@@ -209,8 +222,13 @@ def replay(site: Site, order: ReplayOrder, drain: Drain, broker: Broker | None =
     progress = Progress(orders / f"{order.id}.{FLOW}.json")
     progress.tell(now=True, state="running", seconds_asked=round(asked, 3), seconds_done=0.0)
     log.info("order %s of %s: %d stretches, %.0f s recorded", order.id, order.scope, len(order.stretches()), asked)
-    source = ReplaySource(order=order, archive=archive, places=places, stop=drain, progress=progress)
-    sink = TopicSink(broker=broker, topic=topic, stop=drain)
+
+    def tell(why: str) -> None:
+        progress.tell(now=True, message=why)
+
+    room = BrokerRoom(broker, tell)
+    source = ReplaySource(order=order, archive=archive, places=places, stop=drain, room=room)
+    sink = TopicSink(broker=broker, topic=topic, stop=drain, tell=tell)
     outgo = Outgo(places, site.kafka.record_limit_bytes, progress)
     run_flow(replay_flow(source, outgo, sink), recovery_dir(site, FLOW, order.scope))
     if drain():

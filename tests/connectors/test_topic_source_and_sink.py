@@ -281,10 +281,13 @@ def outgoing(count: int) -> list[Outgoing]:
 
 
 def test_a_sink_writes_again_what_was_not_acknowledged_in_order_and_no_more() -> None:
-    broker, waits = flaky(3), []
-    TopicSink(broker=broker, topic=TOPIC, sleep=waits.append).build("s", 0, 1).write_batch(outgoing(6))
+    broker, waits, told = flaky(3), [], []
+    sink = TopicSink(broker=broker, topic=TOPIC, sleep=waits.append, tell=told.append).build("s", 0, 1)
+    sink.write_batch(outgoing(6))
     assert [m.value for m in broker.messages(TOPIC)] == [b"%d" % n for n in range(6)]
     assert waits == [0.5, 1.0, 2.0]
+    sink.write_batch(outgoing(1))
+    assert told == ["no answer", "no answer", "no answer", ""]
 
 
 def test_a_sink_asked_to_stop_gives_up_in_time_and_says_how_much_is_unwritten() -> None:

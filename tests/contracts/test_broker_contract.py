@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -90,6 +91,14 @@ def test_extent_tells_first_and_next_offset(broker: Broker, topic: str) -> None:
     send(broker, topic, Outgoing(2, "k", b"a"), Outgoing(2, "k", b"b"))
     assert broker.extent(topic) == {0: (0, 0), 1: (0, 0), 2: (0, 2)}
     assert broker.extent("contract.nowhere") == {}
+
+
+def test_it_tells_the_room_on_its_disk(broker: Broker, request: pytest.FixtureRequest) -> None:
+    free = broker.free_bytes()
+    assert free is not None and free > 0
+    if isinstance(broker, Kafka):
+        folder = request.getfixturevalue("kafka_broker").settings.folder
+        assert abs(free - shutil.disk_usage(folder).free) < 2**30
 
 
 def test_a_record_near_the_limit_passes_and_one_far_over_is_refused_with_the_setting_to_change(

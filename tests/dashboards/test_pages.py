@@ -17,8 +17,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from connectors.errors import CameraState
+from connectors.memory_broker import MemoryBroker
 from dashboards.faults import in_french
 from dashboards.texts import SWATCHES, TEXTS, text
+from flows.broker_room import BrokerRoom
 from gate.client import GateClient
 from gate.messages import (
     Authority,
@@ -322,6 +324,16 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
 
 def test_whatever_is_wrong_with_a_camera_is_said_in_french() -> None:
     assert {f"camera_{state.replace(' ', '_')}" for state in get_args(CameraState)} <= TEXTS.keys()
+
+
+def test_what_a_replay_waits_for_is_told_in_french() -> None:
+    told: list[str] = []
+    broker = MemoryBroker()
+    broker.free = 2**29
+    assert not BrokerRoom(broker, told.append)()
+    assert in_french(told[0]) == "attend de la place sur le disque de Kafka (0.5 Gio libres)."
+    away = "Kafka at 127.0.0.1:19092 does not acknowledge (KafkaTimeoutError)"
+    assert in_french(away) == "attend Kafka, qui n'accepte rien : voyez « Exploitation »."
 
 
 def test_what_is_wrong_with_a_draft_is_told_in_french(town: Town) -> None:

@@ -14,12 +14,13 @@ from connectors import topics
 from connectors.archive import ArchiveReader, ArchiveWriter
 from connectors.bounds import Interval
 from connectors.broker import Outgoing
-from connectors.errors import ArchiveFull, OrderForged
+from connectors.errors import ArchiveFull, BrokerError, BrokerUnavailable, OrderForged
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.memory_broker import MemoryBroker
 from connectors.orders import sign_order
 from connectors.records import decode_dead, decode_frame, encode, split
 from connectors.site import Site, utc_now
+from flows.broker_room import LEAST_FREE_BYTES
 from flows.dead_letters import DeadLetterLimit
 from flows.drain import Drain
 from flows.errors import MostlyBad
@@ -268,6 +269,70 @@ def test_a_replay_cut_short_goes_on_where_it_was(site: Site) -> None:
     replay(site, order, Drain(), broker)
     assert [r.sequence for r in replayed(broker, "c1") if isinstance(r, Gop)] == list(range(300))
     assert isinstance(replayed(broker, "c1")[-1], EndOfInterval)
+
+
+def test_a_replay_leaves_the_brokers_last_room_to_live_recording_and_goes_on_when_there_is_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("flows.broker_room.ASK_EVERY_S", 0.0)
+    monkeypatch.setattr("flows.broker_room.FULL_EVERY_S", 0.0)
+    monkeypatch.setattr("flows.replay.NO_ROOM", timedelta(0))
+    archive(site, "c1", range(200))
+    _, file = write_order(site, ["c1"], (0, 200))
+    told: list[str] = []
+    full_at: list[int] = []
+
+    class Filling(MemoryBroker):
+        """Nearly full behind the first batch, for the next three questions."""
+
+        def free_bytes(self) -> int | None:
+            written = len(self.messages("frames.replay.r-1"))
+            if written == 0 or len(full_at) == 3:
+                return LEAST_FREE_BYTES
+            full_at.append(written)
+            told.append(json.loads((site.data / "orders" / "o-1.replay.json").read_text()).get("message", ""))
+            return LEAST_FREE_BYTES - 1
+
+    broker = Filling()
+    replay(site, load_order(site, file, utc_now()), Drain(), broker)
+    assert len(full_at) == 3 and len(set(full_at)) == 1, "nothing is written meanwhile"
+    assert told[0] == "" and all("the broker's disk has 1.0 GiB free" in words for words in told[1:])
+    assert caplog.text.count("the broker's disk has") == 1
+    assert [r.sequence for r in replayed(broker, "c1") if isinstance(r, Gop)] == list(range(200))
+    done = json.loads((site.data / "orders" / "o-1.replay.json").read_text())
+    assert (done["state"], done["message"]) == ("done", "")
+
+
+def test_a_replay_that_waits_for_room_ends_when_it_is_asked_to(site: Site) -> None:
+    archive(site, "c1", range(10))
+    _, file = write_order(site, ["c1"], (0, 10))
+    drain = Drain()
+
+    class Full(MemoryBroker):
+        def free_bytes(self) -> int | None:
+            drain.ask()
+            return 0
+
+    broker = Full()
+    replay(site, load_order(site, file, utc_now()), drain, broker)
+    assert replayed(broker, "c1") == []
+    assert json.loads((site.data / "orders" / "o-1.replay.json").read_text())["state"] == "waiting"
+
+
+@pytest.mark.parametrize("fault", [BrokerUnavailable("away"), BrokerError("it knows no such question"), None])
+def test_a_broker_that_does_not_say_how_much_room_it_has_is_written_to(site: Site, fault: Exception | None) -> None:
+    archive(site, "c1", range(10))
+    _, file = write_order(site, ["c1"], (0, 10))
+
+    class Mute(MemoryBroker):
+        def free_bytes(self) -> int | None:
+            if fault is not None:
+                raise fault
+            return None
+
+    broker = Mute()
+    replay(site, load_order(site, file, utc_now()), Drain(), broker)
+    assert len(replayed(broker, "c1")) == 11
 
 
 def test_exhibits_are_replayed_from_the_requisitions_own_folder(site: Site) -> None:
