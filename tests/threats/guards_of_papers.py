@@ -4,6 +4,8 @@
 
 from tests.threats.mutants import Change
 
+JOURNAL = "tests/gate/test_journal.py::"
+CHECK = "tests/gate/test_journal_check.py::"
 THREATS = "tests/threats/test_threats.py::"
 VERIFIERS = "tests/gate/test_exhibits.py::test_verifiers"
 _SCRIPT = "gate/verifiers/verifier.sh"
@@ -17,14 +19,72 @@ _ADDED = (
 
 PAPERS: tuple[tuple[Change, str], ...] = (
     (
+        Change("entry edited", "gate.journal_check", "if claimed != right:", "if False:"),
+        CHECK + "test_tampering",
+    ),
+    (
+        # Each entry has its number and the hash of the one before.
+        Change(
+            "entries out of order",
+            "gate.journal_check",
+            "elif own != number + 1:",
+            "elif False:",
+            also=(("gate.journal_check", "elif prev != before:", "elif False:"),),
+        ),
+        CHECK + "test_tampering",
+    ),
+    (
+        Change("journal cut short", "gate.journal_check", "if number > count and not broken:", "if False:"),
+        CHECK + "test_tampering",
+    ),
+    (
+        # What an anchor knows and is not there at all is not what the anchor knows either.
+        Change(
+            "journal rolled back",
+            "gate.journal_check",
+            "if anchor.count > count:",
+            "if False:",
+            also=(
+                (
+                    "gate.journal_check",
+                    "elif anchor.count >= first and hashes.get(anchor.count) != anchor.hash:",
+                    "elif False:",
+                ),
+            ),
+        ),
+        CHECK + "test_a_rollback_shows_by_an_anchor_and_only_by_one",
+    ),
+    (
+        Change(
+            "journal chained anew",
+            "gate.journal_check",
+            "if first <= number <= count and hashes.get(number) != own:",
+            "if False:",
+        ),
+        CHECK + "test_tampering",
+    ),
+    (
+        Change("disk full", "gate.journal", "if written != len(line):", "if False:"),
+        JOURNAL + "test_half_written_entry_is_taken_back",
+    ),
+    (
+        Change(
+            "no journal, no act",
+            "gate.journal",
+            'intent = self.append("intent", act, because, details)',
+            "intent = Head(0, START)",
+        ),
+        JOURNAL + "test_no_write_no_act",
+    ),
+    (
         Change(
             "head of another key", "gate.journal_check", "key.verify(signature, head_message(number, own, at))", "pass"
         ),
-        "tests/gate/test_journal_check.py::test_tampering",
+        CHECK + "test_tampering",
     ),
     (
         Change("entry torn by a crash", "gate.journal", 'if tail and not tail.endswith(b"\\n"):', "if False:"),
-        "tests/gate/test_journal.py::test_torn_tail_of_a_crash_is_cut",
+        JOURNAL + "test_torn_tail_of_a_crash_is_cut",
     ),
     (
         Change(
