@@ -191,7 +191,9 @@ def document(
     for sha256 in scans:
         data = gate.document(found.id, sha256)
         _, ending = kind_of(data) or ("", "bin")
-        path = (out or Path()) / f"{found.id}-{sha256[:12]}.{ending}"
+        folder = out or Path()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{found.id}-{sha256[:12]}.{ending}"
         write_out(data, path)
         written.append({"file": str(path), "sha256": sha256})
     show(written, as_json, tabled("", ["file", "SHA-256"], [(w["file"], w["sha256"]) for w in written]))

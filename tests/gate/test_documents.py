@@ -90,7 +90,7 @@ def test_the_command_writes_them_all(
     monkeypatch.setenv("PASSAGE_SESSION", str(tmp_path / "session"))
     monkeypatch.setenv("PASSAGE_GATE_URL", town.url)
     monkeypatch.setattr(gate.command_line, "GateClient", lambda url, token: GateClient(url, token, http=town.http()))
-    words = ["requisition", "document", requisition, "--out", str(tmp_path), "--json"]
+    words = ["requisition", "document", requisition, "--out", str(tmp_path / "lu"), "--json"]
     done = CliRunner().invoke(gate.commands.app, words)
     assert done.exit_code == 0, done.output
     assert [Path(w["file"]).read_bytes() for w in json.loads(done.output)] == [PDF, FURTHER]
