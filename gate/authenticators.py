@@ -82,7 +82,7 @@ class Authenticators:
             raise refused
         with self._database.write() as s:
             row = s.get_one(PersonRow, known[0])
-            if row.locked_until is not None and now < row.locked_until:
+            if locked(row, now):
                 accepted = False
             elif right and self._code_right(s, row, code, now):
                 row.failures, row.locked_until, accepted = 0, None, True
@@ -156,6 +156,11 @@ class Authenticators:
             return False
         held.used_at = now
         return True
+
+
+def locked(row: PersonRow, now: datetime) -> bool:
+    """Whether wrong sign-ins have locked the account; never longer than `LOCKED_FOR`, whatever the clock did since."""
+    return row.locked_until is not None and row.locked_until - LOCKED_FOR <= now < row.locked_until
 
 
 def check_renewal(wanted: Renewal) -> None:

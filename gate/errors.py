@@ -17,9 +17,7 @@ GateError
 ├── Conflict                 the state of things does not allow it now (409)
 ├── Unavailable              something the gate needs does not answer (503)
 │   └── JournalUnwritable    no journal write, no act
-├── JournalBroken            the journal does not verify
-├── KeyDestroyed             the day's private key is gone for good (410)
-└── ClockSuspect             the clock jumped; an administrator must confirm it (503)
+└── KeyDestroyed             the day's private key is gone for good (410)
 """
 
 from __future__ import annotations

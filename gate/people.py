@@ -14,7 +14,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from gate.access import EXCLUDES, NEEDS_HABILITATION, Credential, Person
-from gate.authenticators import Authenticators, password_fault
+from gate.authenticators import Authenticators, locked, password_fault
 from gate.database import CredentialRow, Database, PersonRow, SessionRow
 from gate.errors import Conflict, Invalid, NotFound
 from gate.messages import CredentialDraft, PersonDraft, PersonInfo, PersonMade, Role
@@ -177,7 +177,7 @@ class People:
                 CredentialDraft(kind=c.kind, reference=c.reference, starts_at=c.starts_at, ends_at=c.ends_at)
                 for c in person.credentials
             ),
-            locked=row.locked_until is not None and self._clock() < row.locked_until,
+            locked=locked(row, self._clock()),
             left=row.left_at is not None,
         )
 

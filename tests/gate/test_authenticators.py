@@ -85,6 +85,19 @@ def test_wrong_renewals_lock_the_account_as_wrong_sign_ins_do(issued: tuple[Town
     lea.sign_in("lea", PASSWORD, town.code("lea"))
 
 
+def test_a_lock_of_a_clock_set_ahead_ends_when_the_clock_is_put_right(
+    issued: tuple[Town, PersonMade, GateClient],
+) -> None:
+    town, _, lea = issued
+    right = town.clock.at
+    town.clock.turn(days=400)
+    for _ in range(5):
+        with pytest.raises(SignInRefused):
+            lea.sign_in("lea", "wrong wrong wrong", "000000")
+    town.clock.at = right
+    lea.sign_in("lea", PASSWORD, town.code("lea"))
+
+
 def test_whoever_lost_everything_is_issued_anew(issued: tuple[Town, PersonMade, GateClient]) -> None:
     town, made, lea = issued
     lea.renew("lea", PASSWORD, made.recovery_codes[0], OWN)
