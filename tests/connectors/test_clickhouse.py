@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from connectors.memory_store import MemoryStore
 from connectors.store import PassageQuery
 from infra.ports import free_port
 from reid.passage import Coverage
+from tests.fixtures.engine import EngineProcess, EngineRefused
 from tests.fixtures.store import StoreProcess
 
 NOW = datetime.now(UTC)
@@ -232,7 +234,7 @@ def test_the_engine_drops_what_is_past_its_date_by_itself(own_store_server: Stor
         ("2026-12-15 10:00:00", "2027-01-14 10:00:00"),
     ],
 )
-def test_never_longer_than_a_calendar_month(own_engine: Any, captured: str, gone: str) -> None:
+def test_never_longer_than_a_calendar_month(own_engine: EngineProcess, captured: str, gone: str) -> None:
     own_engine.run("SYSTEM STOP TTL MERGES")
     own_engine.run(f"INSERT INTO coverage (scope, started_at) VALUES ('{captured}', '{captured}')")
     rows = own_engine.run(
@@ -243,12 +245,8 @@ def test_never_longer_than_a_calendar_month(own_engine: Any, captured: str, gone
 
 
 @pytest.fixture(scope="module")
-def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from connectors.clickhouse_migrations import allowed_statements, apply_migrations
-    from infra.store_engine import StoreEngine
-
-    engine = StoreEngine(tmp_path_factory.mktemp("engine"), "passage", allowed_statements("passage", 30))
-    apply_migrations(engine.run, "passage", 30)
+def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineProcess]:
+    engine = EngineProcess(tmp_path_factory.mktemp("engine"))
     yield engine
     engine.close()
 
@@ -266,13 +264,12 @@ def own_engine(tmp_path_factory: pytest.TempPathFactory) -> Any:
         "SELECT 1 SETTINGS max_memory_usage = 0",
     ],
 )
-def test_the_gates_own_connection_changes_nothing_whatever_comes_through_to_it(own_engine: Any, sql: str) -> None:
-    from infra.store_engine import READONLY, EngineError
-    from infra.store_sql_guard import Read
-
-    with pytest.raises(EngineError) as refused:
-        own_engine.read("gate", Read(sql, "TabSeparated"), {})
-    assert refused.value.code == READONLY
+def test_the_gates_own_connection_changes_nothing_whatever_comes_through_to_it(
+    own_engine: EngineProcess, sql: str
+) -> None:
+    with pytest.raises(EngineRefused) as refused:
+        own_engine.read("gate", sql)
+    assert refused.value.code == 164  # ClickHouse's own: not in readonly mode
 
 
 @pytest.mark.engine
