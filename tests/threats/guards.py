@@ -308,7 +308,7 @@ def main() -> int:
     """Remove, test, tell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planted", action="store_true", help="bugs in the rules against the property test")
-    parser.add_argument("--cases", type=int, default=2000, help="cases the property test may use for each bug")
+    parser.add_argument("--cases", type=int, default=5000, help="cases the property test may use for each bug")
     parser.add_argument("--only", default="", help="only those whose name holds one of these words, by commas")
     options = parser.parse_args()
     os.environ["PASSAGE_PROPERTY_CASES"] = str(options.cases)
