@@ -90,10 +90,10 @@ def stage(flow: str, name: str) -> Iterator[None]:
         count("passage_stage_seconds_total", time.perf_counter() - began, flow=flow, stage=name)
 
 
-def serve(port: int) -> None:
+def serve(port: int, registry: CollectorRegistry = REGISTRY) -> None:
     """Show the metrics on 127.0.0.1. Raises FlowError when the port is taken."""
     try:
-        start_http_server(port, addr="127.0.0.1", registry=REGISTRY)
+        start_http_server(port, addr="127.0.0.1", registry=registry)
     except OSError as fault:
         raise FlowError(
             f"port {port} for metrics cannot be opened ({fault.strerror}): another Passage runs, or set metrics_port"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
@@ -184,8 +183,8 @@ class Office:
         words = {"sha256": sha256[:64]} if sha256 else {}
         with gate.journal.act("requisition.document", gate.because(live, requisition=identifier), words):
             duty(live.person, "read_register", gate.now())
-            data = gate.requisitions.document(identifier, sha256)
-            return f"{identifier}-{hashlib.sha256(data).hexdigest()[:12]}", data
+            sha256, data = gate.requisitions.document(identifier, sha256)
+            return f"{identifier}-{sha256[:12]}", data
 
     def open(self, live: Live, identifier: str) -> RequisitionInfo:
         """Put a requisition in force: its evidence is secured, its cameras and hours are replayed and indexed."""

@@ -7,9 +7,11 @@ It ends in a line of the register, good or bad: a byte that survived is a failur
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 from sqlalchemy import and_, or_, select
@@ -30,6 +32,7 @@ FOLDERS = ("uploads", "exports", "tmp", "thumbnails", "vectors", "backups")
 """Below the data folder; each need not exist, and holds nothing older than the limit."""
 PROVE_EVERY = timedelta(days=1)
 _SINCE = "proofs_since"
+_SHARE = re.compile(r"-\d+-of-\d+$")
 PATIENCE_S = 30.0
 """How long a topic may give nothing before it counts as not looked at."""
 ERASED_WITHIN = timedelta(hours=1)
@@ -260,15 +263,21 @@ def _recovery(gate: Gate, before: datetime) -> tuple[str, list[str]]:
         raise OSError(f"{root} is not here, though recordings are")
     folders = [f for f in root.glob("*") if f.is_dir()]
     ended = _ended(gate)
-    found = [str(f.relative_to(gate.site.data)) for f in folders if any(f.name.endswith(f"-{s}") for s in ended)]
+    found = [str(f.relative_to(gate.site.data)) for f in folders if _is_of(f, ended)]
     kept = _kept(gate)
     for folder in folders:
         # A flow that runs writes its state every few seconds. What has stopped keeps what it had before its eyes.
         last = max((f.stat().st_mtime for f in folder.rglob("*") if f.is_file()), default=None)
         stopped = last is not None and datetime.fromtimestamp(last, UTC) < before
-        if stopped and not any(f"-{scope}" in folder.name for scope in kept):
+        if stopped and not _is_of(folder, kept):
             found.append(f"{folder.relative_to(gate.site.data)}: state of a flow that stopped before {before:%Y-%m-%d}")
     return f"{len(folders)} recovery folders", found
+
+
+def _is_of(folder: Path, scopes: set[str]) -> bool:
+    """Whether a recovery folder, `<flow>-<scope>[-i-of-n]`, is of one of these requisitions."""
+    name = _SHARE.sub("", folder.name)
+    return any(name.endswith(f"-{scope}") for scope in scopes)
 
 
 def _orders(gate: Gate) -> tuple[str, list[str]]:

@@ -187,12 +187,12 @@ def document(
     scans = [s for s in (found.document, *found.amending_documents) if s]
     if not scans:
         raise NotFound(f"no document is attached to {found.reference}")
+    folder = out or Path()
+    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for sha256 in scans:
         data = gate.document(found.id, sha256)
         _, ending = kind_of(data) or ("", "bin")
-        folder = out or Path()
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{found.id}-{sha256[:12]}.{ending}"
         write_out(data, path)
         written.append({"file": str(path), "sha256": sha256})

@@ -106,8 +106,8 @@ class Requisitions:
             s.flush()
             return self._info(s, row)
 
-    def document(self, requisition: str, sha256: str = "") -> bytes:
-        """The scanned document, or the one of an amendment with this SHA-256, as it was handed in."""
+    def document(self, requisition: str, sha256: str = "") -> tuple[str, bytes]:
+        """The scanned document, or the one of an amendment with this SHA-256: that, and the scan as handed in."""
         with self._database.read() as s:
             row = _found(s, requisition)
             own = (row.document, *_amending(s, row))
@@ -115,7 +115,8 @@ class Requisitions:
             raise NotFound("no document is attached to it")
         if sha256 and sha256 not in own:
             raise NotFound("no such document belongs to it")
-        return self._documents.read(sha256 or row.document)
+        sha256 = sha256 or row.document
+        return sha256, self._documents.read(sha256)
 
     def open(self, requisition: str, by: Person, others_on_duty: frozenset[str]) -> Opened:
         """Put a draft in force."""

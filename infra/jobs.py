@@ -28,9 +28,10 @@ from connectors.errors import BrokerError, ConnectorError, OrderError, OrderExpi
 from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder, load_orders_key, read_close, read_order
 from connectors.site import METRICS, Site, load_site
+from flows.errors import FlowError
+from flows.metrics import serve
 from flows.progress import StatusFile
 from flows.share import Share
-from infra.errors import StackError
 from infra.order_metrics import OrderMetrics
 from infra.process import spawn, stop
 from infra.supervisor import BAD_CONFIGURATION
@@ -371,8 +372,8 @@ def main() -> int:
 
     metrics = OrderMetrics()
     try:
-        metrics.serve(site.metrics_port + METRICS["jobs"])
-    except StackError as fault:
+        serve(site.metrics_port + METRICS["jobs"], metrics.registry)
+    except FlowError as fault:
         log.error("%s", fault)
         return BAD_CONFIGURATION
     jobs = Jobs(site, Processes(site, file), delete_topics, metrics=metrics)

@@ -6,9 +6,7 @@ None of it says which requisition, camera or hour.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
-
-from infra.errors import StackError
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class OrderMetrics:
@@ -27,13 +25,3 @@ class OrderMetrics:
         self.deaths = Counter(
             "passage_order_run_deaths", "runs that died and were started again", ("flow",), registry=self.registry
         )
-
-    def serve(self, port: int) -> None:
-        """Show them on 127.0.0.1. Raises StackError when the port is taken."""
-        try:
-            start_http_server(port, addr="127.0.0.1", registry=self.registry)
-        except OSError as fault:
-            raise StackError(
-                f"port {port} for metrics cannot be opened ({fault.strerror}): is another Passage running? "
-                "Set metrics_port"
-            ) from None

@@ -157,6 +157,17 @@ def plant_stopped_flow(town: Town) -> None:
     os.utime(state, (at, at))
 
 
+@pytest.mark.parametrize("share", ["", "-1-of-2"])
+def test_positions_of_an_ended_requisition_are_found_whatever_their_share(town: Town, share: str) -> None:
+    requisition = town.opened()
+    town.client("greffe").close_requisition(requisition)
+    town.clock.turn(hours=2)
+    folder = town.folder / "recovery" / f"index-{requisition}{share}"
+    folder.mkdir(parents=True)
+    (place,) = (p for p in prove(town.gate, town.store, MemoryBroker()).places if p.name == "recovery")
+    assert place.found == (f"recovery/{folder.name}",)
+
+
 @pytest.mark.parametrize(
     ("plant", "place"),
     [
