@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import chdb
-
 from infra.store_sql_guard import Change, Insert, Read, SqlGuard, User
 
 
@@ -166,6 +164,9 @@ class StoreEngine:
             return self._ask(self._parser, "EXPLAIN AST " + text, "TabSeparatedRaw", params).decode()
 
     def _open(self, path: Path) -> Any:
+        # Its mere import starts threads and takes the process's handlers of faults: only where an engine is opened.
+        import chdb
+
         try:
             connection = chdb.connect(str(path) + self._options)
         except Exception as fault:

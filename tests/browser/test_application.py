@@ -208,6 +208,7 @@ def test_a_requisition_from_paper_to_open(town: tuple[Town, str], browser: Page)
     expect(browser.get_by_test_id("stStatusWidget")).to_have_count(0)
     browser.get_by_role("button", name=TEXTS["save_draft"][0]).click()
     expect(browser.get_by_text("Référence : écrivez celle du document.")).to_be_visible()
+    expect(browser.get_by_test_id("stStatusWidget")).to_have_count(0)
     for key, words in (
         ("reference", "PV 2026/77"),
         ("authority_name", "Capitaine Durand"),
