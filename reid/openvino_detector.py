@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +131,21 @@ def _published(metadata: dict[str, object], key: str, otherwise: float) -> float
     return float(value)
 
 
+@cache
+def _core() -> ov.Core:
+    """The runtime, one for as long as the process lives.
+
+    Its CPU plug-in lays the thread's signal stack aside for one of its own, and on its end
+    unmaps that and puts back what it found. Two that end in the order they began leave the first one's unmapped
+    stack in place, and the next signal (a flow's SIGTERM) kills the process without a word.
+    """
+    return ov.Core()
+
+
 def _read_model(ir: Path) -> ov.Model:
     """Read an IR, naming the file in the error."""
     try:
-        model = ov.Core().read_model(ir, ir.with_suffix(".bin"))
+        model = _core().read_model(ir, ir.with_suffix(".bin"))
     except RuntimeError as error:
         raise ModelUnreadable(f"OpenVINO cannot read {ir}: {str(error).strip().splitlines()[-1]}") from error
     shape = model.input(0).get_partial_shape()
@@ -188,7 +200,7 @@ def _compile(model: ov.Model, spec: DetectorSettings, ir: Path) -> list[ov.Infer
             "ENABLE_CPU_PINNING": False,
         }
     try:
-        compiled = ov.Core().compile_model(steps.build(), spec.device.upper(), config)
+        compiled = _core().compile_model(steps.build(), spec.device.upper(), config)
     except RuntimeError as error:
         raise ModelUnreadable(
             f"OpenVINO cannot run {ir} on {spec.device}: {str(error).strip().splitlines()[-1]}"

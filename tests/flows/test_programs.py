@@ -94,7 +94,7 @@ def test_a_flow_raises_what_its_step_raised() -> None:
 
 
 def test_a_signal_drains() -> None:
-    # In a process of its own, as a flow is: to this one many libraries have done things that a signal may not find.
+    # In a process of its own, as a flow is.
     script = """
         import os, signal
         from flows.drain import Drain

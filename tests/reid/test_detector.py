@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +198,27 @@ def test_a_graph_of_fixed_size_refuses_another(tmp_path: Path) -> None:
 def test_settings_out_of_range(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"detector {next(iter(change))} is"):
         load_detector(DetectorSettings(**change))  # type: ignore[arg-type]
+
+
+def test_a_signal_after_detectors_have_come_and_gone_is_taken(tmp_path: Path) -> None:
+    # A runtime of its own for each detector left the thread a signal stack that was gone (seen where there is AVX-512).
+    write_model(tmp_path / "m", rows((48, 32, 20, 10, 0, 0.9)))
+    script = f"""
+        import os, signal
+        from reid.detector import DetectorSettings, load_detector
+
+        signal.signal(signal.SIGTERM, lambda *_: print("taken"))
+        spec = DetectorSettings(model={str(tmp_path / "m")!r}, threads=1)
+        first, second = load_detector(spec), load_detector(spec)
+        del first
+        del second
+        os.kill(os.getpid(), signal.SIGTERM)
+    """
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(script)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "taken\n"), done.stderr
 
 
 @pytest.mark.slow
