@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions
@@ -17,15 +19,18 @@ from kafka.errors import (
     KafkaConfigurationError,
     KafkaError,
     KafkaStorageError,
+    KafkaTimeoutError,
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
     RecordListTooLargeError,
+    SaslAuthenticationFailedError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
 
 from connectors.broker import Message, NotAcknowledged, Outgoing, TopicSettings
 from connectors.errors import BrokerError, BrokerUnavailable, OffsetGone
+from connectors.kafka_login import BrokerUser, KafkaLogin, site_login
 from connectors.site import Site
 
 log = logging.getLogger(__name__)
@@ -34,6 +39,10 @@ logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells every attempt;
 CONNECT_MS = 5_000
 ACKNOWLEDGE_S = 20.0
 """A record that is not acknowledged after so long counts as not written."""
+NO_SESSION = (
+    "takes connections and opens no session: is it still starting, does it know this component's secret "
+    "(secrets/COMPONENT/broker), is kafka.security what it speaks?"
+)
 FRAME_BYTES = 131_072
 """What a record may weigh above its value: key, headers and the broker's own framing."""
 
@@ -41,8 +50,9 @@ FRAME_BYTES = 131_072
 class Kafka:
     """A Kafka cluster by its bootstrap address. Nothing is opened before it is used."""
 
-    def __init__(self, bootstrap: str, record_limit_bytes: int = 4_000_000) -> None:
+    def __init__(self, bootstrap: str, record_limit_bytes: int = 4_000_000, login: KafkaLogin | None = None) -> None:
         self._bootstrap = bootstrap
+        self._login = (login or KafkaLogin()).options()
         self._limit = record_limit_bytes + FRAME_BYTES
 
     @property
@@ -78,7 +88,11 @@ class Kafka:
             if have < settings.partitions:
                 admin.create_partitions({topic: NewPartitions(settings.partitions)})
             # A site that shortens its retention must see it obeyed by topics that are there already.
-            admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+            told = admin.alter_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, topic, configs)], raise_on_unknown=False
+            )
+            if (answer := told["topic"][topic]) != "OK":
+                raise BrokerError(f"Kafka at {self._bootstrap} does not change topic {topic}: {answer}")
 
     def delete_topic(self, topic: str) -> None:
         """Delete it and wait until it is gone."""
@@ -127,10 +141,11 @@ class Kafka:
 
     def writer(self) -> _KafkaWriter:
         """A writer."""
-        return _KafkaWriter(self._bootstrap, self._limit)
+        return _KafkaWriter(self._bootstrap, self._limit, self._login)
 
     def _new_consumer(self) -> KafkaConsumer:
         return KafkaConsumer(
+            **self._login,
             bootstrap_servers=self._bootstrap,
             group_id=None,
             enable_auto_commit=False,
@@ -157,7 +172,10 @@ class Kafka:
     def _admin(self) -> Iterator[KafkaAdminClient]:
         with self._translated():
             admin = KafkaAdminClient(
-                bootstrap_servers=self._bootstrap, bootstrap_timeout_ms=CONNECT_MS, request_timeout_ms=10_000
+                **self._login,
+                bootstrap_servers=self._bootstrap,
+                bootstrap_timeout_ms=CONNECT_MS,
+                request_timeout_ms=10_000,
             )
             try:
                 yield admin
@@ -172,15 +190,33 @@ class Kafka:
             raise _ours(fault, self._bootstrap) from fault
 
 
-def site_broker(site: Site) -> Kafka:
-    """The broker that a site file names."""
-    return Kafka(site.kafka.address, site.kafka.record_limit_bytes)
+def site_broker(site: Site, user: BrokerUser) -> Kafka:
+    """The broker that a site file names, as one of its users. Raises SiteError when the secret cannot be read."""
+    return Kafka(site.kafka.address, site.kafka.record_limit_bytes, site_login(site, user))
 
 
 def _ours(fault: KafkaError, address: str) -> BrokerError:
+    if isinstance(fault, SaslAuthenticationFailedError):
+        return BrokerError(f"Kafka at {address} does not take this user's secret: {_text(fault)}")
+    if _lets_nobody_in(fault, address):
+        return BrokerUnavailable(f"Kafka at {address} {NO_SESSION}")
     if getattr(fault, "retriable", False) or type(fault).__name__ in ("NoBrokersAvailable", "KafkaConnectionError"):
         return BrokerUnavailable(f"Kafka at {address} does not answer ({_text(fault)}): is it started?")
     return BrokerError(f"Kafka at {address} refuses: {_text(fault)}")
+
+
+def _lets_nobody_in(fault: Exception, address: str) -> bool:
+    """Whether a broker that never answered takes connections all the same: a wrong secret looks like that."""
+    if not isinstance(fault, KafkaTimeoutError):
+        return False
+    for part in address.split(","):
+        host, _, port = part.strip().rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), 1.0).close()
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
 
 
 def _text(fault: Exception) -> str:
@@ -249,9 +285,10 @@ class _KafkaReader:
 
 
 class _KafkaWriter:
-    def __init__(self, bootstrap: str, limit: int) -> None:
+    def __init__(self, bootstrap: str, limit: int, login: Mapping[str, Any]) -> None:
         self._bootstrap = bootstrap
         self._limit = limit
+        self._login = login
         self._producer: KafkaProducer | None = None
 
     def write(self, topic: str, messages: Sequence[Outgoing]) -> None:
@@ -269,7 +306,8 @@ class _KafkaWriter:
             self._refuse(fault, topic)
             self._drop()
             left = [m for n, m in enumerate(messages) if n >= len(futures) or not futures[n].succeeded()]
-            raise NotAcknowledged(f"Kafka at {self._bootstrap} does not acknowledge ({_text(fault)})", left) from fault
+            why = NO_SESSION if _lets_nobody_in(fault, self._bootstrap) else f"does not acknowledge ({_text(fault)})"
+            raise NotAcknowledged(f"Kafka at {self._bootstrap} {why}", left) from fault
         left, reason = [], "no answer"
         for m, future in zip(messages, futures, strict=True):
             if future.succeeded():
@@ -295,6 +333,7 @@ class _KafkaWriter:
     def _connect(self) -> KafkaProducer:
         if self._producer is None:
             self._producer = KafkaProducer(
+                **self._login,
                 bootstrap_servers=self._bootstrap,
                 acks="all",
                 batch_size=900_000,

@@ -117,11 +117,35 @@ class KafkaSite(_Frozen):
     record_limit_bytes: Annotated[int, Field(ge=65536)] = 4_000_000
     live_hours: Annotated[int, Field(ge=1, le=720)] = 24
     """How long the live topic keeps what the archive already holds."""
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] | None = None
+    """How the town's Kafka is spoken to; the embedded one always by users with passwords, on loopback."""
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the town's Kafka wants passwords."""
+    ca_file: Path | None = None
+    """Certificate of the authority that signed the brokers', where the machine does not trust it already."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> KafkaSite:
+        if self.bootstrap and self.security is None:
+            raise ValueError(
+                'with bootstrap (a Kafka of the town\'s) say security: "sasl_ssl" where it has TLS and users, as it '
+                'should; "plaintext" only where no other machine and no other program reaches it'
+            )
+        if not self.bootstrap and (self.security or self.ca_file):
+            raise ValueError("security and ca_file are for a Kafka of the town's (bootstrap)")
+        if self.ca_file and self.security not in ("ssl", "sasl_ssl"):
+            raise ValueError("ca_file is for security ssl or sasl_ssl")
+        return self
 
     @property
     def address(self) -> str:
         """Where clients connect."""
         return self.bootstrap or f"127.0.0.1:{self.port}"
+
+    @property
+    def asks_for_users(self) -> bool:
+        """Whether each component signs in with a secret of its own."""
+        return self.security not in ("plaintext", "ssl")
 
 
 class StoreSite(_Frozen):

@@ -293,7 +293,7 @@ def _await_keys(site: Site, keys: PublicKeys, drain: Drain) -> None:
 
 def capture(site: Site, share: Share, drain: Drain, broker: Broker | None = None) -> None:
     """Run until drained, or until every camera is a file at its end."""
-    broker = broker or site_broker(site)
+    broker = broker or site_broker(site, "capture")
     places = site_partitions(site)
     wanted = topics.settings(site, LIVE)
     until_available(lambda: broker.ensure_topic(topics.FRAMES_LIVE, wanted), stop=drain)

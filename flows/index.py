@@ -175,7 +175,7 @@ def index(
         from_end: continuous only: at its first start of all, begin with what is captured from now on.
         sleep: waits.
     """
-    broker = broker or site_broker(site)
+    broker = broker or site_broker(site, "indexer")
     scope = LIVE if order is None else order.scope
     cameras = _cameras(site, order)
     places = site_partitions(site, also=() if order is None else order.cameras)

@@ -174,7 +174,7 @@ def link(
     store: StoreWriter | None = None,
 ) -> None:
     """Store and link until drained, or to the end of an order."""
-    broker = broker or site_broker(site)
+    broker = broker or site_broker(site, "indexer")
     scope = LIVE if order is None else order.scope
     places = site_partitions(site, also=() if order is None else order.cameras)
     partitions = sorted({places.of(c) for c in order.cameras}) if order is not None else list(range(places.partitions))

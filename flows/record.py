@@ -108,7 +108,7 @@ def record(
     site: Site, share: Share, drain: Drain, broker: Broker | None = None, archive: ArchiveWriter | None = None
 ) -> None:
     """Run until drained."""
-    broker = broker or site_broker(site)
+    broker = broker or site_broker(site, "record")
     partitions = share.of(site.kafka.partitions)
     if not ensure_topics(broker, site, LIVE, drain, topics.FRAMES_LIVE):
         return

@@ -206,7 +206,7 @@ def replay_flow(source: ReplaySource, outgo: Outgo, sink: TopicSink) -> Dataflow
 
 def replay(site: Site, order: ReplayOrder, drain: Drain, broker: Broker | None = None) -> None:
     """Replay an order to its end, or until drained."""
-    broker = broker or site_broker(site)
+    broker = broker or site_broker(site, "indexer")
     places = site_partitions(site, also=order.cameras)
     topic = topics.frames(order.scope)
     if not ensure_topics(broker, site, order.scope, drain, topic):

@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
             if waited >= DESTROY_EVERY_S:
                 keeper.destroy()
                 waited = 0.0
-                if proof_is_due(gate) and not prove(gate, store, site_broker(site)).good:
+                if proof_is_due(gate) and not prove(gate, store, site_broker(site, "keeper")).good:
                     log.error("the proof of destruction failed: `passage retention prove` shows what was found")
         except (ConnectorError, OSError) as fault:
             log.warning("%s: %s; tried again in %s s", type(fault).__name__, fault, EVERY_S)

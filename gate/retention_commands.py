@@ -37,7 +37,7 @@ def prove(site: SiteFile = SITE, as_json: AsJson = False) -> None:
     town = load_site(site)
     gate = Gate(town, open_reader(town))
     try:
-        proof = look(gate, open_keeper(town), site_broker(town))
+        proof = look(gate, open_keeper(town), site_broker(town, "keeper"))
     finally:
         gate.close()
     title = f"{'proved' if proof.good else 'FAILED'}: nothing captured before {local(proof.before, site)} is left"

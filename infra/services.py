@@ -65,7 +65,7 @@ def services(site: Site, file: Path) -> list[Service]:
     # How a camera is reached is capture's business alone: no other process starts anew for a changed password.
     shown = [{k: v for k, v in c.items() if k not in _REACHING} for c in cameras]
     everything = _fingerprint(site.model_dump(mode="json", exclude={"cameras"}), shown)
-    broker = () if site.kafka.bootstrap else ("kafka",)
+    broker = () if site.kafka.bootstrap else ("kafka", "kafka-users")
     store = () if site.store.url else ("store",)
 
     found: list[Service] = []
@@ -77,6 +77,16 @@ def services(site: Site, file: Path) -> list[Service]:
                 command=python("infra.kafka_broker"),
                 probe=health.tcp(site.kafka.port),
                 stop_s=20.0,
+            )
+        )
+        found.append(
+            Service(
+                name="kafka-users",
+                group="broker",
+                command=python("infra.kafka_users"),
+                probe=health.always,
+                needs=("kafka",),
+                may_finish=True,
             )
         )
     if store:

@@ -20,7 +20,8 @@ sealing = true                    # pictures are encrypted from the camera on; o
 
 [kafka]
 port = 19092                      # the embedded Apache Kafka (it uses the next port too), on this machine only
-# bootstrap = "kafka1:9092,kafka2:9092"   # or a Kafka of the town's
+# bootstrap = "kafka1:9093,kafka2:9093"   # or a Kafka of the town's
+# security = "sasl_ssl"                   # and how it is spoken to
 heap_mb = 512
 live_hours = 24
 

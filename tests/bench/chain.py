@@ -82,11 +82,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port(2)
         server = KafkaBroker(
-            BrokerSettings(folder=folder / "kafka", logs=folder / "logs", port=port, heap_mb=256, partitions=2)
+            BrokerSettings(
+                folder=folder / "kafka",
+                logs=folder / "logs",
+                secrets=folder / "secrets",
+                port=port,
+                heap_mb=256,
+                partitions=2,
+            )
         )
         server.start(timeout_s=300)
         try:
-            broker = Kafka(server.address)
+            broker = server.client()
             # Before and after, so that a machine that others use as well favours neither.
             first, frames = plain_track()
             chain = whole_chain(broker, folder / "var", port, given.fps)

@@ -22,7 +22,7 @@ LIMIT = 200_000
 def broker(request: pytest.FixtureRequest) -> Broker:
     if request.param == "memory":
         return MemoryBroker()
-    return Kafka(request.getfixturevalue("kafka_broker").address, LIMIT)
+    return request.getfixturevalue("kafka_broker").client(record_limit_bytes=LIMIT)
 
 
 @pytest.fixture
@@ -119,10 +119,12 @@ def test_topics_can_be_made_twice_grown_listed_and_deleted_twice(broker: Broker,
     broker.delete_topic(topic)
 
 
-def test_a_present_topic_takes_new_settings(broker: Broker, topic: str) -> None:
+def test_a_present_topic_takes_new_settings(broker: Broker, topic: str, request: pytest.FixtureRequest) -> None:
     broker.ensure_topic(topic, TopicSettings(partitions=3, record_limit_bytes=4 * LIMIT, retention_hours=5))
     send(
-        Kafka(broker.address, 4 * LIMIT) if isinstance(broker, Kafka) else broker,
+        request.getfixturevalue("kafka_broker").client(record_limit_bytes=4 * LIMIT)
+        if isinstance(broker, Kafka)
+        else broker,
         topic,
         Outgoing(0, "k", bytes(3 * LIMIT)),
     )
@@ -133,10 +135,12 @@ def test_reading_a_partition_that_is_not_there_is_an_error(broker: Broker, topic
         broker.reader(topic, {7: None})
 
 
-def test_an_offset_that_retention_took_is_told_and_reading_goes_on(broker: Broker, topic: str) -> None:
+def test_an_offset_that_retention_took_is_told_and_reading_goes_on(
+    broker: Broker, topic: str, request: pytest.FixtureRequest
+) -> None:
     send(broker, topic, *(Outgoing(0, "k", b"%d" % n) for n in range(5)))
     reader = broker.reader(topic, {0: 0})
-    erase(broker, topic, 3)
+    erase(broker, topic, 3, request)
     with pytest.raises(OffsetGone) as gone:
         read(reader, 1)
     assert (gone.value.asked, gone.value.earliest) == (0, 3)
@@ -144,13 +148,14 @@ def test_an_offset_that_retention_took_is_told_and_reading_goes_on(broker: Broke
     reader.close()
 
 
-def erase(broker: Broker, topic: str, before: int) -> None:
+def erase(broker: Broker, topic: str, before: int, request: pytest.FixtureRequest) -> None:
     if isinstance(broker, MemoryBroker):
         broker.erase(topic, 0, before)
         return
     from kafka import KafkaAdminClient, TopicPartition
 
-    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    login = request.getfixturevalue("kafka_broker").login()
+    admin = KafkaAdminClient(bootstrap_servers=broker.address, **login.options())
     admin.delete_records({TopicPartition(topic, 0): before})
     admin.close()
 

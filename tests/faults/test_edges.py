@@ -21,12 +21,13 @@ from connectors import topics
 from connectors.archive import ArchiveReader
 from connectors.bounds import Interval
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
-from connectors.kafka import Kafka, site_broker
+from connectors.kafka import Kafka
 from connectors.records import decode_frame
 from connectors.site import Site, load_site
 from infra.kafka_broker import KafkaBroker
 from tests.connectors.gops import START
 from tests.connectors.videos import make_video
+from tests.fixtures.kafka import on
 from tests.flows.sites import write_order
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -43,13 +44,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def site_file(folder: Path, broker: KafkaBroker, video: Path, pace: str = "fast") -> Path:
-    lines = [
-        'name = "Faults"',
-        "sealing = false",
-        "[kafka]",
-        f'bootstrap = "{broker.address}"',
-        "partitions = 2",
-    ]
+    lines = ['name = "Faults"', "sealing = false", *on(broker, folder / "var"), "partitions = 2"]
     for name in CAMERAS:
         lines += ["[[camera]]", f'name = "{name}"', f'label = "{name}"', f'url = "{video}"', f'pace = "{pace}"']
         lines += [f"start_utc = {START.isoformat()}", "masks_dwellings = true"]
@@ -99,7 +94,7 @@ def written(broker: Kafka, topic: str) -> int:
 @pytest.fixture
 def fresh(kafka_broker: KafkaBroker) -> Iterator[KafkaBroker]:
     """The broker without our topics."""
-    client = Kafka(kafka_broker.address)
+    client = kafka_broker.client()
     yield kafka_broker
     for topic in client.topics():
         client.delete_topic(topic)
@@ -114,7 +109,7 @@ def test_capture_killed_again_and_again_loses_and_doubles_nothing_of_files(
     paced = site_file(tmp_path / "paced", fresh, video, pace="real")
     os.environ["PASSAGE_DATA"] = str(tmp_path / "var")  # one data folder for both
     try:
-        broker = Kafka(fresh.address)
+        broker = fresh.client()
         seen = 0
         for _ in range(kills):
             with flow("capture", paced) as process:
@@ -175,7 +170,7 @@ def test_a_broker_killed_under_capture_and_record_costs_nothing(
 ) -> None:
     file = site_file(tmp_path, own_kafka_broker, video)
     site = load_site(file)
-    broker = site_broker(site)
+    broker = own_kafka_broker.client()
     with flow("record", file) as recording, flow("capture", file) as capturing:
         wait_for(lambda: written(broker, topics.FRAMES_LIVE) > 10, "capture writing")
         own_kafka_broker.kill()
@@ -208,7 +203,7 @@ def test_flows_wait_for_a_broker_that_is_not_there_yet_and_drain_meanwhile(
         assert recording.wait(120) == 0
         own_kafka_broker.start(180)
         assert capturing.wait(240) == 0
-    assert written(site_broker(load_site(file)), topics.FRAMES_LIVE) == 3 * (SECONDS + 1)
+    assert written(own_kafka_broker.client(), topics.FRAMES_LIVE) == 3 * (SECONDS + 1)
 
 
 def test_a_replay_killed_and_run_again_gives_every_record_and_every_end(
@@ -223,7 +218,7 @@ def test_a_replay_killed_and_run_again_gives_every_record_and_every_end(
         process.send_signal(signal.SIGTERM)
         process.wait()
     _, order = write_order(site, CAMERAS, (10, 100))
-    broker = site_broker(site)
+    broker = fresh.client()
     topic = topics.frames("r-1")
     with flow("replay", file, "--order", str(order)) as process:
         wait_for(lambda: written(broker, topic) > 0, "replay writing")
@@ -254,7 +249,7 @@ def test_a_stream_is_a_gap_while_capture_is_dead(
             wait_for(lambda: "connecting again" in capfd.readouterr().err, "the camera's refusal")
             process.send_signal(signal.SIGTERM)
             assert process.wait(120) == 0
-    gaps = [r for r in frames_in(Kafka(fresh.address), topics.FRAMES_LIVE) if isinstance(r, Gap)]
+    gaps = [r for r in frames_in(fresh.client(), topics.FRAMES_LIVE) if isinstance(r, Gap)]
     assert len(gaps) >= 2
     assert gaps[0].started_at >= began
     assert all(a.ended_at <= b.started_at for a, b in pairwise(gaps))

@@ -21,6 +21,7 @@ from flows.drain import Drain
 from flows.index import index
 from flows.share import Share
 from infra.kafka_broker import KafkaBroker
+from tests.fixtures.kafka import on
 from tests.flows.made_records import Found, captured, made_site, publish, replayed, traffic
 from tests.flows.sites import write_order
 from tests.reid.made_video import START, PaintDetector
@@ -34,8 +35,8 @@ KILLS = 4
 
 def site_file(folder: Path, site: Site, broker: KafkaBroker) -> Path:
     """The same site as a file, on the real broker."""
-    lines = ['name = "Faults"', "sealing = false", f'data = "{site.data}"', "[kafka]"]
-    lines += [f'bootstrap = "{broker.address}"', f"partitions = {site.kafka.partitions}"]
+    lines = ['name = "Faults"', "sealing = false", f'data = "{site.data}"']
+    lines += [*on(broker, site.data), f"partitions = {site.kafka.partitions}"]
     for camera in site.cameras:
         lines += ["[[camera]]", f'name = "{camera.name}"', f'label = "{camera.name}"', "masks_dwellings = true"]
         lines += [f'url = "{camera.url.get_secret_value()}"', f"start_utc = {START.isoformat()}"]
@@ -63,7 +64,7 @@ def test_killed_again_and_again_gives_the_passages_of_an_undisturbed_run(
     undisturbed = Found(calm, "r-1")
     assert len(undisturbed.passages) >= 18
 
-    broker = Kafka(kafka_broker.address)
+    broker = kafka_broker.client()
     for topic in (topics.frames("r-1"), topics.passages("r-1"), topics.dead("r-1")):
         broker.delete_topic(topic)
     publish(broker, site, "r-1", records)

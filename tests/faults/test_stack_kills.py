@@ -77,7 +77,7 @@ class Town:
         self.administrator = make_administrator(self.site)
         self.url = f"http://127.0.0.1:{self.site.gate.port}"
         self.registrar = GateClient(self.url)
-        self.broker = site_broker(self.site)
+        self.broker = site_broker(self.site, "keeper")
 
     def up(self) -> None:
         """`passage up`."""

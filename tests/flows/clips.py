@@ -36,7 +36,7 @@ def clip_site(clip: Path, shared_data: Path, data: Path, *, port: int = 19092, f
                     "masks_dwellings": True,
                 }
             ],
-            "kafka": {"bootstrap": f"127.0.0.1:{port}", "port": port, "partitions": 2},
+            "kafka": {"port": port, "partitions": 2},
             "index": {"detector": str(shared_data / COCO), "fps": fps},
         }
     )

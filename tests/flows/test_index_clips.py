@@ -10,7 +10,6 @@ import pytest
 
 from connectors import topics
 from connectors.broker import Broker
-from connectors.kafka import Kafka
 from flows.capture import capture
 from flows.drain import Drain
 from flows.index import index
@@ -39,7 +38,7 @@ def test_street_clip_gives_the_vehicles_that_a_person_saw(
     shared_data: Path, tmp_path: Path, kafka_broker: KafkaBroker
 ) -> None:
     port = int(kafka_broker.address.rsplit(":", 1)[1])
-    found = run_clip("street_clip.mp4", shared_data, tmp_path, Kafka(kafka_broker.address), port)
+    found = run_clip("street_clip.mp4", shared_data, tmp_path, kafka_broker.client(), port)
     listed = tomllib.loads(LIST.read_text(encoding="utf-8"))["vehicle"]
     seen = [
         (p.vehicle_class, p.colour, p.entry, p.exit, round(seconds(p.started_at), 1), round(seconds(p.ended_at), 1))
@@ -70,7 +69,7 @@ def test_road_from_above_ends_with_a_warning_that_vehicles_are_missed(
     shared_data: Path, tmp_path: Path, kafka_broker: KafkaBroker
 ) -> None:
     port = int(kafka_broker.address.rsplit(":", 1)[1])
-    found = run_clip("road_from_above.mp4", shared_data, tmp_path, Kafka(kafka_broker.address), port)
+    found = run_clip("road_from_above.mp4", shared_data, tmp_path, kafka_broker.client(), port)
     doubtful = [c for c in found.coverage if c.status == "doubtful"]
     assert doubtful and doubtful[-1].ended_at == max(c.ended_at for c in found.coverage)
     assert "vehicles are probably missed" in doubtful[-1].reason

@@ -24,7 +24,6 @@ from connectors.bounds import Interval
 from connectors.broker import Outgoing
 from connectors.clickhouse import open_keeper, open_reader, open_writer
 from connectors.errors import KeyUnavailable
-from connectors.kafka import Kafka
 from connectors.records import encode
 from gate.closure import expire
 from gate.database import RegisterRow
@@ -55,7 +54,7 @@ class Whole:
 
     def __init__(self, store: StoreProcess, broker: KafkaBroker) -> None:
         self.store = Sides(store)
-        self.broker = Kafka(broker.address)
+        self.broker = broker.client()
         self.kafka_folder = broker.settings.folder
         self.began = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
         self.town = Town(store.site.data, cameras=CAMERAS, now=datetime.now(UTC), store=self.store)
@@ -241,7 +240,7 @@ def test_topics_are_looked_through_for_real(own_store_server: StoreProcess, kafk
     store = Sides(own_store_server)
     town = Town(own_store_server.site.data, cameras=CAMERAS, now=datetime.now(UTC), store=store)
     store.migrate()  # type: ignore[operator]
-    broker = Kafka(kafka_broker.address)
+    broker = kafka_broker.client()
     old = town.clock() - timedelta(days=40)
     line = Coverage(scope="p", camera="gare", started_at=old, ended_at=old + timedelta(seconds=5), status="indexed")
     fresh = Coverage(scope="p", camera="gare", started_at=town.clock(), ended_at=town.clock(), status="indexed")

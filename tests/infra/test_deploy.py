@@ -17,6 +17,7 @@ import yaml
 from connectors.site import METRICS, MOST_INDEX_PROCESSES, load_site
 from flows.metrics import CounterName, GaugeName
 from gate.secrets import indexer_token_hash, secret_hash
+from infra.kafka_broker import BrokerSettings, server_properties
 from infra.order_metrics import OrderMetrics
 from infra.store_protocol import StoreMetrics
 from infra.store_server import METRICS_OFFSET
@@ -132,8 +133,8 @@ MAY_SEE = {
     # secret of the store, which the gate must not see.
     "gate": {"gate"},
     "keeper": {"gate", "keeper"},
-    "capture": set(),
-    "record": set(),
+    "capture": {"capture"},
+    "record": {"record"},
     "jobs": {"indexer"},
     "index-0": {"indexer"},
     "index-1": {"indexer"},
@@ -171,9 +172,23 @@ def test_set_up_leaves_each_process_what_it_needs_and_says_hashes_alone(
 
 
 def test_the_pod_says_the_hashes_before_it_needs_the_users() -> None:
-    first, second = pod()["initContainers"]
-    assert first["command"][-1] == "--init" and second["command"][-1] == "--migrate"
-    assert {v["mountPath"] for v in second["volumeMounts"] if v["name"] == "data"} == {"/data/secrets/keeper"}
+    first, second, third = pod()["initContainers"]
+    assert first["command"][-1] == second["command"][-1] == "--init" and third["command"][-1] == "--migrate"
+    assert {v["mountPath"] for v in third["volumeMounts"] if v["name"] == "data"} == {"/data/secrets/keeper"}
+
+
+def test_the_broker_of_the_containers_guards_as_the_embedded_one_does() -> None:
+    text = (DEPLOY / "kafka.properties").read_text(encoding="utf-8")
+    lines = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
+    embedded = server_properties(
+        BrokerSettings(folder=Path("/f"), logs=Path("/l"), secrets=Path("/run/secrets"), port=9092)
+    )
+    guards = ("listener", "sasl.", "config.providers", "authorizer", "super.users", "inter.broker", "advertised")
+    wanted = dict(line.split("=", 1) for line in embedded.splitlines() if line.startswith(guards))
+    assert len(wanted) == 13 and wanted.items() <= lines.items()
+    assert "data/secrets/broker:/run/secrets/broker" in _volumes("kafka")
+    site = load_site(DEPLOY / "site.toml")
+    assert (site.kafka.security, site.kafka.mechanism) == ("sasl_plaintext", "PLAIN")
 
 
 def test_the_keeper_sees_every_folder_that_the_proof_looks_through() -> None:

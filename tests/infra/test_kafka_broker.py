@@ -17,7 +17,8 @@ from infra.ports import free_port
 
 
 def settings(tmp_path: Path, **changes: object) -> BrokerSettings:
-    return BrokerSettings(**{"folder": tmp_path / "kafka", "logs": tmp_path / "logs", "port": free_port(2)} | changes)
+    own = {"folder": tmp_path / "kafka", "logs": tmp_path / "logs", "secrets": tmp_path / "secrets"}
+    return BrokerSettings(**own | {"port": free_port(2)} | changes)
 
 
 def test_listens_on_loopback_only(tmp_path: Path) -> None:
@@ -68,10 +69,11 @@ def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_acknowledged_records_outlive_kill_9(own_kafka_broker: KafkaBroker) -> None:
     broker = own_kafka_broker
-    admin = KafkaAdminClient(bootstrap_servers=broker.address)
+    login = broker.login().options()
+    admin = KafkaAdminClient(bootstrap_servers=broker.address, **login)
     admin.create_topics([NewTopic("t", 1, 1)])
     admin.close()
-    producer = KafkaProducer(bootstrap_servers=broker.address, acks="all", max_request_size=5_000_000)
+    producer = KafkaProducer(bootstrap_servers=broker.address, acks="all", max_request_size=5_000_000, **login)
     sent = [bytes([n]) * 60_000 for n in range(40)] + [b"x" * 3_900_000]
     for future in [producer.send("t", value) for value in sent]:
         future.get(20)
@@ -79,7 +81,7 @@ def test_acknowledged_records_outlive_kill_9(own_kafka_broker: KafkaBroker) -> N
     broker.kill()
     broker.start()
     consumer = KafkaConsumer(
-        bootstrap_servers=broker.address, group_id=None, enable_auto_commit=False, consumer_timeout_ms=10_000
+        bootstrap_servers=broker.address, group_id=None, enable_auto_commit=False, consumer_timeout_ms=10_000, **login
     )
     consumer.assign([TopicPartition("t", 0)])
     consumer.seek_to_beginning()

@@ -7,6 +7,7 @@ from tests.threats.mutants import Change
 STORE = "tests/infra/test_store_server.py::"
 USERS = "tests/infra/test_clickhouse_users.py::"
 THREATS = "tests/threats/test_threats.py::"
+BROKER = "tests/infra/test_kafka_users.py::"
 _GUARD = "infra.store_sql_guard"
 # Words, tree and the reading connection refuse each for itself: one stands behind the other.
 _WORDS_AND_TREE = (
@@ -115,6 +116,80 @@ COMPONENTS: tuple[tuple[Change, str], ...] = (
             'return f"0.0.0.0:{self.port}"',
         ),
         "tests/infra/test_kafka_broker.py::test_listens_on_loopback_only",
+    ),
+    (
+        Change(
+            "one super user of the broker",
+            "infra.kafka_broker",
+            """"super.users": f"User:{broker_name('broker')}",""",
+            """"super.users": "User:passage-broker;User:passage-capture",""",
+        ),
+        BROKER + "test_a_component_with_its_own_secret_does_its_work_and_nothing_else",
+    ),
+    (
+        Change(
+            "who may lay down rights at the broker",
+            "infra.kafka_broker",
+            """"super.users": f"User:{broker_name('broker')}",""",
+            """"super.users": "User:passage-broker;User:passage-capture",""",
+        ),
+        BROKER + "test_no_component_gives_itself_rights",
+    ),
+    (
+        Change(
+            "what capture may do at the broker",
+            "infra.kafka_users",
+            '"capture": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ, _WRITE)),),',
+            '"capture": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ, _WRITE)), Right("passages.live", (_READ,))),',
+        ),
+        BROKER + "test_a_component_with_its_own_secret_does_its_work_and_nothing_else",
+    ),
+    (
+        Change(
+            "the live topics' end",
+            "infra.kafka_users",
+            "Right(topics.passages(LIVE), (_DELETE,), denied=True),",
+            "",
+        ),
+        BROKER + "test_a_component_with_its_own_secret_does_its_work_and_nothing_else",
+    ),
+    (
+        Change(
+            "rights beyond the list",
+            "infra.kafka_users",
+            "client.delete_acls(beyond)",
+            "pass",
+        ),
+        BROKER + "test_rights_beyond_the_list_are_taken_away_and_missing_ones_laid_down_again",
+    ),
+    (
+        Change(
+            "who speaks to the broker's controller",
+            "infra.kafka_broker",
+            "CONTROLLER:SASL_PLAINTEXT",
+            "CONTROLLER:PLAINTEXT",
+            also=(
+                (
+                    "infra.kafka_broker",
+                    """"super.users": f"User:{broker_name('broker')}",""",
+                    """"super.users": "User:passage-broker;User:ANONYMOUS",""",
+                ),
+            ),
+        ),
+        BROKER + "test_who_has_no_secret_gets_no_session",
+    ),
+    (
+        Change(
+            "where the broker's passwords are",
+            "infra.kafka_broker",
+            'passwords = f"${{file:{settings.secrets / JAAS}:jaas}}"',
+            'passwords = (settings.secrets / JAAS).read_text().removeprefix("jaas=").strip()',
+        ),
+        BROKER + "test_the_broker_writes_its_users_secrets_nowhere_else",
+    ),
+    (
+        Change("who reads the broker's secrets", "gate.secrets", "mode=0o600", "mode=0o644"),
+        BROKER + "test_each_secret_is_its_components_alone",
     ),
     (
         Change("video at the broker", "flows.capture", "record = self.sealer.seal(record)", "pass"),

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The broker's users: a secret each, and the rights of each laid down at the broker. Whatever is not listed is refused.
+
+    python -m infra.kafka_users --site site.toml            lay the rights down at the broker, and stop
+    python -m infra.kafka_users --site site.toml --init     make the secrets only
+
+At a Kafka of the town's its administrator does it once: `--admin NAME`, with the password in
+`PASSAGE_KAFKA_ADMIN_PASSWORD`. There the users themselves are made too where passwords are SCRAM's; a Kafka of plain
+passwords lists them in its own configuration, as the embedded one does (`secrets/broker/jaas.properties`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourcePatternFilter,
+    ResourceType,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from kafka.errors import KafkaError, SaslAuthenticationFailedError
+
+from connectors import topics
+from connectors.errors import BrokerUnavailable, SiteError
+from connectors.kafka_login import BrokerUser, KafkaLogin, broker_name, broker_secret, site_login
+from connectors.site import Site, load_site
+from gate.secrets import made_once, write_private
+from infra.errors import InfraError, SetupFault
+from reid.passage import LIVE
+
+log = logging.getLogger(__name__)
+
+JAAS = Path("broker") / "jaas.properties"
+"""Below the site's secrets: every user's password, which a broker of plain passwords must know. Its own alone."""
+
+_MAKE = (
+    ACLOperation.CREATE,
+    ACLOperation.DESCRIBE,
+    ACLOperation.DESCRIBE_CONFIGS,
+    ACLOperation.ALTER,
+    ACLOperation.ALTER_CONFIGS,
+)
+"""To make a topic, and bring a present one to the site's settings."""
+_READ, _WRITE, _DELETE = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.DELETE
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What one user may do with a topic, or with all whose names begin so; refused for good where it is a denial."""
+
+    topic: str
+    operations: tuple[ACLOperation, ...]
+    prefix: bool = False
+    denied: bool = False
+
+
+RIGHTS: dict[BrokerUser, tuple[Right, ...]] = {
+    # Its own last records tell it where to go on. What it writes it cannot open: they are sealed.
+    "capture": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ, _WRITE)),),
+    "record": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ)), Right(topics.dead(LIVE), (*_MAKE, _WRITE))),
+    # Indexing, linking, replay and the jobs that start them: never a record of a camera, nor the end of a live topic.
+    "indexer": (
+        Right(topics.FRAMES_LIVE, (*_MAKE, _READ)),
+        Right(topics.frames(""), (*_MAKE, _READ, _WRITE, _DELETE), prefix=True),
+        Right(topics.passages(""), (*_MAKE, _READ, _WRITE, _DELETE), prefix=True),
+        Right(topics.dead(""), (*_MAKE, _WRITE, _DELETE), prefix=True),
+        Right(topics.passages(LIVE), (_DELETE,), denied=True),
+        Right(topics.dead(LIVE), (_DELETE,), denied=True),
+    ),
+    # The proof of destruction looks through every topic.
+    "keeper": (Right("", (_READ, ACLOperation.DESCRIBE), prefix=True),),
+}
+"""What each user may do. The broker's own user may do everything."""
+_ROOM: tuple[BrokerUser, ...] = ("indexer",)
+"""Who may ask how much room the broker's disk has: replay leaves some of it to recording."""
+
+
+def make_secrets(secrets: Path) -> Path:
+    """Make what is missing below the site's secrets, keep what is there; returns the file that a broker reads.
+
+    Files are 0600 in folders that are 0700.
+    """
+    users: tuple[BrokerUser, ...] = (*RIGHTS, "broker")
+    passwords = {user: made_once(broker_secret(secrets, user)) for user in users}
+    known = "".join(f' user_{broker_name(user)}="{password}"' for user, password in passwords.items())
+    own = broker_name("broker")
+    module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    jaas = f'jaas={module} username="{own}" password="{passwords["broker"]}"{known};\n'.encode("ascii")
+    file = secrets / JAAS
+    if not file.exists() or file.read_bytes() != jaas:
+        write_private(file, jaas)
+    for user in users:
+        broker_secret(secrets, user).parent.chmod(0o700)
+    return file
+
+
+def lay_down(address: str, admin: KafkaLogin, passwords: dict[BrokerUser, str] | None = None) -> int:
+    """Bring a broker to `RIGHTS`, adding what is missing and taking away what is beyond; returns the changes.
+
+    Args:
+        address: where clients connect.
+        admin: who may alter rights.
+        passwords: of users to make as well, by the mechanism that `admin` signs in with (SCRAM only).
+
+    Raises:
+        BrokerUnavailable: it does not answer.
+        SetupFault: it refuses.
+    """
+    try:
+        client = KafkaAdminClient(**admin.options(), bootstrap_servers=address, request_timeout_ms=10_000)
+    except SaslAuthenticationFailedError as fault:
+        raise SetupFault(f"Kafka at {address} does not take the secret of {admin.user}: {fault}") from fault
+    except KafkaError as fault:
+        raise BrokerUnavailable(f"Kafka at {address} does not answer ({fault}): is it started?") from fault
+    try:
+        if passwords:
+            kind = ScramMechanism[admin.mechanism.replace("-", "_")]
+            told = client.alter_user_scram_credentials(
+                [UserScramCredentialUpsertion(broker_name(u), kind, password=p) for u, p in passwords.items()]
+            )
+            if refused := {user: why for user, why in told.items() if why}:
+                raise SetupFault(f"Kafka at {address} does not make the users: {refused}")
+        wanted = {_key(acl): acl for acl in _wanted()}
+        present = {_key(acl): acl for user in RIGHTS for acl in _present(client, broker_name(user))}
+        if missing := [acl for key, acl in wanted.items() if key not in present]:
+            refused = client.create_acls(missing)["failed"]
+            if refused:
+                raise SetupFault(f"Kafka at {address} does not lay down rights: {refused[0]}")
+        if beyond := [acl for key, acl in present.items() if key not in wanted]:
+            client.delete_acls(beyond)
+        return len(missing) + len(beyond)
+    except KafkaError as fault:
+        raise SetupFault(f"Kafka at {address} does not let {admin.user} lay down rights: {fault}") from fault
+    finally:
+        client.close()
+
+
+def _wanted() -> Iterator[ACL]:
+    for user, rights in RIGHTS.items():
+        principal = f"User:{broker_name(user)}"
+        for right in rights:
+            pattern = ResourcePattern(
+                ResourceType.TOPIC,
+                # Kafka's word for every topic is a literal star, not an empty prefix.
+                right.topic or "*",
+                ACLResourcePatternType.PREFIXED if right.prefix and right.topic else ACLResourcePatternType.LITERAL,
+            )
+            permission = ACLPermissionType.DENY if right.denied else ACLPermissionType.ALLOW
+            for operation in right.operations:
+                yield ACL(principal, "*", operation, permission, pattern)
+        if user in _ROOM:
+            cluster = ResourcePattern(ResourceType.CLUSTER, "kafka-cluster", ACLResourcePatternType.LITERAL)
+            yield ACL(principal, "*", ACLOperation.DESCRIBE, ACLPermissionType.ALLOW, cluster)
+
+
+def _present(client: KafkaAdminClient, name: str) -> list[ACL]:
+    anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    found, fault = client.describe_acls(
+        ACLFilter(f"User:{name}", None, ACLOperation.ANY, ACLPermissionType.ANY, anything)
+    )
+    if getattr(fault, "errno", 0):
+        raise fault
+    return list(found)
+
+
+def _key(acl: ACL) -> tuple[object, ...]:
+    pattern = acl.resource_pattern
+    return (
+        acl.principal, acl.operation, acl.permission_type,
+        pattern.resource_type, pattern.resource_name, pattern.pattern_type,
+    )  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make secrets, and lay down the rights at a site's broker."""
+    parser = argparse.ArgumentParser(prog="python -m infra.kafka_users", description=__doc__.splitlines()[0])
+    parser.add_argument("--site", type=Path, required=True, help="the site file")
+    parser.add_argument("--init", action="store_true", help="make missing secrets and stop")
+    parser.add_argument("--admin", help="administrator of the town's Kafka; password in PASSAGE_KAFKA_ADMIN_PASSWORD")
+    parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for the broker")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        site = load_site(options.site)
+        make_secrets(site.secrets_dir)
+        if options.init:
+            print(f"secrets of {', '.join(RIGHTS)} and of the broker are in {site.secrets_dir}")
+            return 0
+        if not site.kafka.asks_for_users:
+            print(f"kafka.security is {site.kafka.security}: this Kafka asks nobody who they are, there are no rights")
+            return 0
+        changed = _patiently(site, options.admin, options.wait)
+    except (SiteError, InfraError, BrokerUnavailable) as fault:
+        print(fault, file=sys.stderr)
+        return 2 if isinstance(fault, SiteError) else 1
+    log.info("rights of %s laid down at %s: %d changed", ", ".join(RIGHTS), site.kafka.address, changed)
+    return 0
+
+
+def _patiently(site: Site, admin: str | None, wait_s: float) -> int:
+    login = site_login(site, "broker")
+    passwords: dict[BrokerUser, str] | None = None
+    if admin:
+        login = KafkaLogin(
+            protocol=login.protocol, mechanism=login.mechanism, ca_file=login.ca_file,
+            user=admin, password=os.environ.get("PASSAGE_KAFKA_ADMIN_PASSWORD", ""),
+        )  # fmt: skip
+        if login.mechanism.startswith("SCRAM"):
+            passwords = {user: site_login(site, user).password for user in RIGHTS}
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return lay_down(site.kafka.address, login, passwords)
+        except BrokerUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
