@@ -34,7 +34,6 @@ from connectors.kafka_login import BrokerUser, KafkaLogin, site_login
 from connectors.site import Site
 
 log = logging.getLogger(__name__)
-logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells every attempt; what matters is raised to us
 
 CONNECT_MS = 5_000
 ACKNOWLEDGE_S = 20.0

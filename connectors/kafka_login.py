@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 from connectors.errors import SiteError
 from connectors.site import Site
 
+logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it tells every attempt; what matters is raised to us
 BrokerUser = Literal["capture", "record", "indexer", "keeper", "broker"]
 """Who signs in: three components, the keeper, who looks at everything and changes nothing, and the broker itself."""
 
