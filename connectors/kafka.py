@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 CONNECT_MS = 5_000
 ACKNOWLEDGE_S = 20.0
 """A record that is not acknowledged after so long counts as not written."""
+RIGHTS = "Rights and live topics are laid down by `python -m infra.kafka_users` (`passage up` does it at its start)"
 NO_SESSION = (
     "takes connections and opens no session: is it still starting, does it know this component's secret "
     "(secrets/COMPONENT/broker), is kafka.security what it speaks?"
@@ -86,12 +87,14 @@ class Kafka:
             have = len(admin.describe_topics([topic])[0]["partitions"])
             if have < settings.partitions:
                 admin.create_partitions({topic: NewPartitions(settings.partitions)})
-            # A site that shortens its retention must see it obeyed by topics that are there already.
-            told = admin.alter_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, topic, configs)], raise_on_unknown=False
-            )
-            if (answer := told["topic"][topic]) != "OK":
-                raise BrokerError(f"Kafka at {self._bootstrap} does not change topic {topic}: {answer}")
+            # A site that shortens its retention must see it obeyed by topics that are there already. Where nothing
+            # differs nothing is asked for: most components may not change the live topics.
+            wanted = [ConfigResource(ConfigResourceType.TOPIC, topic, configs)]
+            held = admin.describe_configs(wanted, config_filter="all")["topic"][topic]
+            if all(held.get(name, {}).get("value") == value for name, value in configs.items()):
+                return
+            if (answer := admin.alter_configs(wanted, raise_on_unknown=False)["topic"][topic]) != "OK":
+                raise BrokerError(f"Kafka at {self._bootstrap} does not change topic {topic}: {answer}. {RIGHTS}")
 
     def delete_topic(self, topic: str) -> None:
         """Delete it and wait until it is gone."""
@@ -186,7 +189,7 @@ class Kafka:
         try:
             yield
         except KafkaError as fault:
-            raise _ours(fault, self._bootstrap) from fault
+            raise in_our_words(fault, self._bootstrap) from fault
 
 
 def site_broker(site: Site, user: BrokerUser) -> Kafka:
@@ -194,9 +197,12 @@ def site_broker(site: Site, user: BrokerUser) -> Kafka:
     return Kafka(site.kafka.address, site.kafka.record_limit_bytes, site_login(site, user))
 
 
-def _ours(fault: KafkaError, address: str) -> BrokerError:
+def in_our_words(fault: KafkaError, address: str) -> BrokerError:
+    """What a fault of kafka-python means to who runs Passage."""
     if isinstance(fault, SaslAuthenticationFailedError):
         return BrokerError(f"Kafka at {address} does not take this user's secret: {_text(fault)}")
+    if isinstance(fault, AuthorizationError):
+        return BrokerError(f"Kafka at {address} refuses: {_text(fault)}. {RIGHTS}")
     if _lets_nobody_in(fault, address):
         return BrokerUnavailable(f"Kafka at {address} {NO_SESSION}")
     if getattr(fault, "retriable", False) or type(fault).__name__ in ("NoBrokersAvailable", "KafkaConnectionError"):
@@ -206,8 +212,8 @@ def _ours(fault: KafkaError, address: str) -> BrokerError:
 
 def _lets_nobody_in(fault: Exception, address: str) -> bool:
     """Whether a broker that never answered takes connections all the same: a wrong secret looks like that."""
-    if not isinstance(fault, KafkaTimeoutError):
-        return False
+    if not (isinstance(fault, KafkaTimeoutError) and "bootstrap" in str(fault)):
+        return False  # it answered before: a session there was
     for part in address.split(","):
         host, _, port = part.strip().rpartition(":")
         try:

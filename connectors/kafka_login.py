@@ -52,7 +52,8 @@ def site_login(site: Site, user: BrokerUser) -> KafkaLogin:
         secret = path.read_text(encoding="ascii").strip()
     except OSError as fault:
         why = f"the broker's secret of {user} cannot be read ({path}: {fault.strerror})"
-        raise SiteError([f"{why}: `passage up` makes it at set-up"]) from None
+        made = "`python -m infra.kafka_users --site SITE` makes it, with --admin at a Kafka of the town's"
+        raise SiteError([f"{why}: {made if kafka.bootstrap else '`passage up` makes it at its start'}"]) from None
     return KafkaLogin(
         protocol=protocol,
         mechanism=kafka.mechanism if kafka.bootstrap else "PLAIN",

@@ -356,7 +356,10 @@ def resolved(site: Site, path: Path) -> Site:
     )
     witnesses = tuple(w if w.startswith("mailto:") else str(root / w) for w in site.gate.witnesses)
     gate = site.gate.model_copy(update={"witnesses": witnesses})
-    return site.model_copy(update={"data": root / data, "cameras": cameras, "plan": plan, "index": index, "gate": gate})
+    authority = None if site.kafka.ca_file is None else root / site.kafka.ca_file
+    kafka = site.kafka.model_copy(update={"ca_file": authority})
+    found = {"cameras": cameras, "plan": plan, "index": index, "gate": gate, "kafka": kafka}
+    return site.model_copy(update={"data": root / data, **found})
 
 
 def _faults_between(raw: dict[str, Any]) -> list[str]:

@@ -37,6 +37,7 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"nothing of what was asked for is recorded .*", "Rien de ce qui est demandé n'est enregistré en entier."),
     (r"these passages were described by different.*", "Décrits par des modèles différents : indexez de nouveau."),
     (r"the broker's disk has (\S+) GiB free .*", "attend de la place sur le disque de Kafka ({0} Gio libres)."),
+    (r"Kafka at \S+ takes connections .*", "Kafka ne reconnaît pas Passage : voyez « Exploitation »."),
     (r"Kafka at \S+ does not acknowledge .*", "attend Kafka, qui n'accepte rien : voyez « Exploitation »."),
     (r"the store does not answer.*", "L'index ne répond pas : voyez « Exploitation »."),
 )  # fmt: skip

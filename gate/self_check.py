@@ -173,7 +173,10 @@ def stored(site: Site) -> tuple[StoredKind, ...]:
     derived = f"{days}; a requisition's own until it ends, if that is sooner"
     topics = f"{site.kafka.live_hours} h; a requisition's topics until it ends"
     sealed = "ciphertext; only the gate opens it" if site.sealing else "IN CLEAR: sealing is off"
-    broker = "in clear but for the pictures; whoever reaches the broker's port reads it"
+    readers = (
+        "the indexer's and the keeper's users" if site.kafka.asks_for_users else "whoever reaches the broker's port"
+    )
+    broker = f"in clear but for the pictures; {readers} may read it"
     return (
         StoredKind(what="recorded video", where="archive/", how_long=days, protection=sealed),
         StoredKind(what="best pictures of passages", where="archive/views/", how_long=derived, protection=sealed),

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The broker's users: a secret each, and the rights of each laid down at the broker. Whatever is not listed is refused.
+"""The broker's users: a secret each, the rights of each laid down at the broker, and the live topics.
 
-    python -m infra.kafka_users --site site.toml            lay the rights down at the broker, and stop
+Whatever is not listed is refused.
+
+    python -m infra.kafka_users --site site.toml            lay down rights and live topics, and stop
     python -m infra.kafka_users --site site.toml --init     make the secrets only
 
-At a Kafka of the town's its administrator does it once: `--admin NAME`, with the password in
+At a Kafka of the town's its administrator does it once: `--admin NAME` (or `PASSAGE_KAFKA_ADMIN`), with the password in
 `PASSAGE_KAFKA_ADMIN_PASSWORD`. There the users themselves are made too where passwords are SCRAM's; a Kafka of plain
 passwords lists them in its own configuration, as the embedded one does (`secrets/broker/jaas.properties`).
 """
@@ -33,10 +35,11 @@ from kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
-from kafka.errors import KafkaError, SaslAuthenticationFailedError
+from kafka.errors import KafkaError
 
 from connectors import topics
-from connectors.errors import BrokerUnavailable, SiteError
+from connectors.errors import BrokerError, BrokerUnavailable, SiteError
+from connectors.kafka import Kafka, in_our_words
 from connectors.kafka_login import BrokerUser, KafkaLogin, broker_name, broker_secret, site_login
 from connectors.site import Site, load_site
 from gate.secrets import made_once, write_private
@@ -45,18 +48,16 @@ from reid.passage import LIVE
 
 log = logging.getLogger(__name__)
 
+ADMIN, PASSWORD = "PASSAGE_KAFKA_ADMIN", "PASSAGE_KAFKA_ADMIN_PASSWORD"
+"""Where the town's administrator of Kafka is looked for, and the password, which no list of processes may show."""
 JAAS = Path("broker") / "jaas.properties"
 """Below the site's secrets: every user's password, which a broker of plain passwords must know. Its own alone."""
 
-_MAKE = (
-    ACLOperation.CREATE,
-    ACLOperation.DESCRIBE,
-    ACLOperation.DESCRIBE_CONFIGS,
-    ACLOperation.ALTER,
-    ACLOperation.ALTER_CONFIGS,
-)
-"""To make a topic, and bring a present one to the site's settings."""
-_READ, _WRITE, _DELETE = ACLOperation.READ, ACLOperation.WRITE, ACLOperation.DELETE
+_SEE = (ACLOperation.DESCRIBE, ACLOperation.DESCRIBE_CONFIGS)
+_CHANGE = (ACLOperation.ALTER, ACLOperation.ALTER_CONFIGS, ACLOperation.DELETE)
+_MAKE = (*_SEE, ACLOperation.CREATE, *_CHANGE)
+"""To make a topic, to bring a present one to the site's settings, to end it."""
+_READ, _WRITE = ACLOperation.READ, ACLOperation.WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +72,21 @@ class Right:
 
 RIGHTS: dict[BrokerUser, tuple[Right, ...]] = {
     # Its own last records tell it where to go on. What it writes it cannot open: they are sealed.
-    "capture": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ, _WRITE)),),
-    "record": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ)), Right(topics.dead(LIVE), (*_MAKE, _WRITE))),
-    # Indexing, linking, replay and the jobs that start them: never a record of a camera, nor the end of a live topic.
+    "capture": (Right(topics.FRAMES_LIVE, (*_SEE, _READ, _WRITE)),),
+    "record": (Right(topics.FRAMES_LIVE, (*_SEE, _READ)), Right(topics.dead(LIVE), (*_SEE, _WRITE))),
+    # Indexing, linking, replay and the jobs that start them: never a record of a camera, nor how long live topics keep.
     "indexer": (
-        Right(topics.FRAMES_LIVE, (*_MAKE, _READ)),
-        Right(topics.frames(""), (*_MAKE, _READ, _WRITE, _DELETE), prefix=True),
-        Right(topics.passages(""), (*_MAKE, _READ, _WRITE, _DELETE), prefix=True),
-        Right(topics.dead(""), (*_MAKE, _WRITE, _DELETE), prefix=True),
-        Right(topics.passages(LIVE), (_DELETE,), denied=True),
-        Right(topics.dead(LIVE), (_DELETE,), denied=True),
+        Right(topics.FRAMES_LIVE, (*_SEE, _READ)),
+        Right(topics.frames(""), (*_MAKE, _READ, _WRITE), prefix=True),
+        Right(topics.passages(""), (*_MAKE, _READ, _WRITE), prefix=True),
+        Right(topics.dead(""), (*_MAKE, _WRITE), prefix=True),
+        Right(topics.passages(LIVE), _CHANGE, denied=True),
+        Right(topics.dead(LIVE), _CHANGE, denied=True),
     ),
     # The proof of destruction looks through every topic.
     "keeper": (Right("", (_READ, ACLOperation.DESCRIBE), prefix=True),),
 }
-"""What each user may do. The broker's own user may do everything."""
+"""What each user may do. The broker's own user may do everything; with it the live topics are made (`make_topics`)."""
 _ROOM: tuple[BrokerUser, ...] = ("indexer",)
 """Who may ask how much room the broker's disk has: replay leaves some of it to recording."""
 
@@ -118,15 +119,13 @@ def lay_down(address: str, admin: KafkaLogin, passwords: dict[BrokerUser, str] |
         passwords: of users to make as well, by the mechanism that `admin` signs in with (SCRAM only).
 
     Raises:
-        BrokerUnavailable: it does not answer.
+        BrokerUnavailable: it does not answer, or does not take the secret.
         SetupFault: it refuses.
     """
     try:
         client = KafkaAdminClient(**admin.options(), bootstrap_servers=address, request_timeout_ms=10_000)
-    except SaslAuthenticationFailedError as fault:
-        raise SetupFault(f"Kafka at {address} does not take the secret of {admin.user}: {fault}") from fault
     except KafkaError as fault:
-        raise BrokerUnavailable(f"Kafka at {address} does not answer ({fault}): is it started?") from fault
+        raise in_our_words(fault, address) from fault
     try:
         if passwords:
             kind = ScramMechanism[admin.mechanism.replace("-", "_")]
@@ -142,12 +141,20 @@ def lay_down(address: str, admin: KafkaLogin, passwords: dict[BrokerUser, str] |
             if refused:
                 raise SetupFault(f"Kafka at {address} does not lay down rights: {refused[0]}")
         if beyond := [acl for key, acl in present.items() if key not in wanted]:
-            client.delete_acls(beyond)
+            for _, _, refusal in client.delete_acls(beyond):
+                if refusal.errno:
+                    raise refusal
         return len(missing) + len(beyond)
     except KafkaError as fault:
         raise SetupFault(f"Kafka at {address} does not let {admin.user} lay down rights: {fault}") from fault
     finally:
         client.close()
+
+
+def make_topics(broker: Kafka, site: Site) -> None:
+    """Make the live topics, or bring them to the site's settings: no component may. Raises BrokerError."""
+    for name in (topics.FRAMES_LIVE, topics.passages(LIVE), topics.dead(LIVE)):
+        broker.ensure_topic(name, topics.settings(site, LIVE))
 
 
 def _wanted() -> Iterator[ACL]:
@@ -191,7 +198,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.kafka_users", description=__doc__.splitlines()[0])
     parser.add_argument("--site", type=Path, required=True, help="the site file")
     parser.add_argument("--init", action="store_true", help="make missing secrets and stop")
-    parser.add_argument("--admin", help="administrator of the town's Kafka; password in PASSAGE_KAFKA_ADMIN_PASSWORD")
+    parser.add_argument(
+        "--admin",
+        default=os.environ.get(ADMIN),
+        help=f"administrator of the town's Kafka; the password is taken from {PASSWORD}",
+    )
     parser.add_argument("--wait", type=float, default=60.0, help="seconds to wait for the broker")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -204,8 +215,11 @@ def main(arguments: list[str] | None = None) -> int:
         if not site.kafka.asks_for_users:
             print(f"kafka.security is {site.kafka.security}: this Kafka asks nobody who they are, there are no rights")
             return 0
+        if site.kafka.bootstrap and site.kafka.mechanism != "PLAIN" and not options.admin:
+            print("secrets are made; the administrator of the town's Kafka lays down users and rights: --admin NAME")
+            return 0
         changed = _patiently(site, options.admin, options.wait)
-    except (SiteError, InfraError, BrokerUnavailable) as fault:
+    except (SiteError, InfraError, BrokerError, OSError) as fault:
         print(fault, file=sys.stderr)
         return 2 if isinstance(fault, SiteError) else 1
     log.info("rights of %s laid down at %s: %d changed", ", ".join(RIGHTS), site.kafka.address, changed)
@@ -216,16 +230,20 @@ def _patiently(site: Site, admin: str | None, wait_s: float) -> int:
     login = site_login(site, "broker")
     passwords: dict[BrokerUser, str] | None = None
     if admin:
+        if not os.environ.get(PASSWORD):
+            raise SiteError([f"the password of {admin} is looked for in {PASSWORD}, which is not set"])
         login = KafkaLogin(
             protocol=login.protocol, mechanism=login.mechanism, ca_file=login.ca_file,
-            user=admin, password=os.environ.get("PASSAGE_KAFKA_ADMIN_PASSWORD", ""),
+            user=admin, password=os.environ[PASSWORD],
         )  # fmt: skip
         if login.mechanism.startswith("SCRAM"):
             passwords = {user: site_login(site, user).password for user in RIGHTS}
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return lay_down(site.kafka.address, login, passwords)
+            changed = lay_down(site.kafka.address, login, passwords)
+            make_topics(Kafka(site.kafka.address, site.kafka.record_limit_bytes, login), site)
+            return changed
         except BrokerUnavailable:
             if time.monotonic() > deadline:
                 raise

@@ -7,6 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
+from connectors.errors import SiteError
+from connectors.kafka_login import site_login
 from connectors.site import MOST_INDEX_PROCESSES, Site
 from infra.ports import answers, port_fault
 from infra.services import ports_of
@@ -86,10 +88,16 @@ def _models(site: Site) -> list[str]:
 def _remote(site: Site) -> list[str]:
     found = []
     if site.kafka.bootstrap:
+        if site.kafka.ca_file and not site.kafka.ca_file.is_file():
+            found.append(f"kafka.ca_file: {site.kafka.ca_file} does not exist")
         for address in site.kafka.bootstrap.split(","):
             host, _, port = address.strip().rpartition(":")
             if not port.isdigit() or not answers(int(port), 3.0, host or "127.0.0.1"):
                 found.append(f"kafka.bootstrap: no broker answers at {address.strip()}")
+        try:
+            site_login(site, "capture")
+        except SiteError as fault:
+            found += [f"kafka.bootstrap: {line}" for line in fault.faults]
     return found
 
 

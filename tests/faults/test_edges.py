@@ -25,6 +25,7 @@ from connectors.kafka import Kafka
 from connectors.records import decode_frame
 from connectors.site import Site, load_site
 from infra.kafka_broker import KafkaBroker
+from infra.kafka_users import main as kafka_users
 from tests.connectors.gops import START
 from tests.connectors.videos import make_video
 from tests.fixtures.kafka import on
@@ -51,6 +52,7 @@ def site_file(folder: Path, broker: KafkaBroker, video: Path, pace: str = "fast"
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "site.toml"
     file.write_text("\n".join(lines))
+    assert kafka_users(["--site", str(file)]) == 0
     return file
 
 

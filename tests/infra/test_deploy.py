@@ -18,6 +18,7 @@ from connectors.site import METRICS, MOST_INDEX_PROCESSES, load_site
 from flows.metrics import CounterName, GaugeName
 from gate.secrets import indexer_token_hash, secret_hash
 from infra.kafka_broker import BrokerSettings, server_properties
+from infra.kafka_users import ADMIN, PASSWORD
 from infra.order_metrics import OrderMetrics
 from infra.store_protocol import StoreMetrics
 from infra.store_server import METRICS_OFFSET
@@ -173,7 +174,8 @@ def test_set_up_leaves_each_process_what_it_needs_and_says_hashes_alone(
 
 def test_the_pod_says_the_hashes_before_it_needs_the_users() -> None:
     first, second, third = pod()["initContainers"]
-    assert first["command"][-1] == second["command"][-1] == "--init" and third["command"][-1] == "--migrate"
+    assert first["command"][-1] == "--init" and third["command"][-1] == "--migrate"
+    assert second["command"][2] == "infra.kafka_users" and {e["name"] for e in second["env"]} == {ADMIN, PASSWORD}
     assert {v["mountPath"] for v in third["volumeMounts"] if v["name"] == "data"} == {"/data/secrets/keeper"}
 
 

@@ -23,8 +23,10 @@ from connectors.errors import BrokerError, BrokerUnavailable, SiteError
 from connectors.kafka import Kafka, site_broker
 from connectors.kafka_login import BrokerUser, KafkaLogin, broker_name, broker_secret
 from connectors.site import Site, load_site
+from gate.self_check import stored
 from infra.kafka_broker import KafkaBroker
 from infra.kafka_users import JAAS, RIGHTS, lay_down, main, make_secrets
+from infra.preflight import faults as preflight
 from reid.passage import LIVE
 from tests.fixtures.kafka import on
 
@@ -124,7 +126,7 @@ def test_a_component_with_its_own_secret_does_its_work_and_nothing_else(
     assert {kind for kind, name in names.items() if writes(broker, name)} == ALLOWED_WRITES[user]
     longer = replace(SETTINGS, retention_hours=9999)
     changed = {kind for kind, name in names.items() if does(lambda name=name: broker.ensure_topic(name, longer))}  # type: ignore[misc]
-    assert changed == ALLOWED_WRITES[user] | ({"frames.live"} if user in ("record", "indexer") else set())
+    assert changed == ALLOWED_ENDS[user]
     assert {kind for kind, name in names.items() if does(lambda name=name: broker.delete_topic(name))} == ALLOWED_ENDS[  # type: ignore[misc]
         user
     ]
@@ -214,7 +216,10 @@ def test_a_towns_kafka_is_set_up_by_its_administrator(
     file = site_file(tmp_path, lines)
     monkeypatch.setenv("PASSAGE_KAFKA_ADMIN_PASSWORD", "wrong")
     assert main(["--site", str(file), "--admin", "passage-broker", "--wait", "0"]) == 1
-    assert "does not answer" in capsys.readouterr().err
+    assert "opens no session" in capsys.readouterr().err
+    monkeypatch.delenv("PASSAGE_KAFKA_ADMIN_PASSWORD")
+    assert main(["--site", str(file), "--admin", "passage-broker"]) == 2
+    assert "PASSAGE_KAFKA_ADMIN_PASSWORD, which is not set" in capsys.readouterr().err
     monkeypatch.setenv("PASSAGE_KAFKA_ADMIN_PASSWORD", broker_secret(broker.settings.secrets, "broker").read_text())
     assert main(["--site", str(file), "--admin", "passage-broker"]) == 0
     # Secrets were made for the site; this broker of plain passwords knows others, and says so by opening no session.
@@ -296,3 +301,27 @@ def test_flows_of_a_site_sign_in_with_the_secrets_of_its_data_folder(filled: Kaf
     site = load_site(site_file(tmp_path, on(filled, tmp_path / "var")))
     assert topics.FRAMES_LIVE in site_broker(site, "capture").topics()
     assert topics.passages(LIVE) not in site_broker(site, "capture").topics()
+
+
+def test_the_summary_says_who_reads_passages_at_the_broker(tmp_path: Path) -> None:
+    def said(lines: list[str]) -> str:
+        found = stored(load_site(site_file(tmp_path, ["[kafka]", *lines])))
+        return next(kind.protection for kind in found if kind.where == "Kafka, passages.*")
+
+    assert "the indexer's and the keeper's users may read" in said([])
+    assert "whoever reaches the broker's port may read" in said(['bootstrap = "k:9092"', 'security = "plaintext"'])
+
+
+def test_an_authority_is_taken_from_beside_the_site_file_and_missed_before_anything_starts(tmp_path: Path) -> None:
+    lines = ["[kafka]", 'bootstrap = "127.0.0.1:9"', 'security = "sasl_ssl"', 'ca_file = "ca.pem"']
+    site = load_site(site_file(tmp_path, lines))
+    assert site.kafka.ca_file == tmp_path / "ca.pem"
+    faults = [fault for fault in preflight(site) if "kafka" in fault]
+    assert any(f"{tmp_path / 'ca.pem'} does not exist" in fault for fault in faults)
+    assert any("broker's secret of capture cannot be read" in fault and "--admin" in fault for fault in faults)
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "var").write_text("a file")
+    assert main(["--site", str(site_file(tmp_path, ["[kafka]", "port = 19092"])), "--init"]) == 1
+    assert "Not a directory" in capsys.readouterr().err

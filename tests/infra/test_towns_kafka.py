@@ -116,6 +116,8 @@ def test_its_administrator_makes_users_and_rights_once_and_each_component_signs_
 ) -> None:
     port, authority = town
     file = site_file(tmp_path / "site", port, authority)
+    assert main(["--site", str(file)]) == 0
+    assert "--admin NAME" in capsys.readouterr().out
     monkeypatch.setenv("PASSAGE_KAFKA_ADMIN_PASSWORD", "another word")
     assert main(["--site", str(file), "--admin", ADMIN, "--wait", "0"]) == 1
     assert PASSWORD not in capsys.readouterr().err
@@ -126,13 +128,15 @@ def test_its_administrator_makes_users_and_rights_once_and_each_component_signs_
     monkeypatch.setenv("PASSAGE_KAFKA_ADMIN_PASSWORD", PASSWORD)
     assert main(["--site", str(file), "--admin", ADMIN]) == 0
     capture, indexer = site_broker(site, "capture"), site_broker(site, "indexer")
-    capture.ensure_topic(topics.FRAMES_LIVE, TopicSettings(partitions=2))
+    capture.ensure_topic(topics.FRAMES_LIVE, topics.settings(site, LIVE))
+    with pytest.raises(BrokerError, match=r"does not change topic frames\.live.*infra\.kafka_users"):
+        capture.ensure_topic(topics.FRAMES_LIVE, TopicSettings(partitions=16, retention_hours=9))
     writer = capture.writer()
     writer.write(topics.FRAMES_LIVE, [Outgoing(0, "c1", b"canary")])
     writer.close()
-    assert indexer.extent(topics.FRAMES_LIVE) == {0: (0, 1), 1: (0, 0)}
+    assert indexer.extent(topics.FRAMES_LIVE)[0] == (0, 1)
     with pytest.raises(BrokerError, match="Authorization"):
-        capture.ensure_topic(topics.passages(LIVE), TopicSettings(partitions=1))
+        capture.ensure_topic(topics.passages("r-1"), TopicSettings(partitions=1))
     # Again, as after an update of Passage: nothing is lost, and who was signed in stays so.
     assert main(["--site", str(file), "--admin", ADMIN]) == 0
     assert capture.topics() == {topics.FRAMES_LIVE}

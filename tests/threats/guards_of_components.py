@@ -139,8 +139,8 @@ COMPONENTS: tuple[tuple[Change, str], ...] = (
         Change(
             "what capture may do at the broker",
             "infra.kafka_users",
-            '"capture": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ, _WRITE)),),',
-            '"capture": (Right(topics.FRAMES_LIVE, (*_MAKE, _READ, _WRITE)), Right("passages.live", (_READ,))),',
+            '"capture": (Right(topics.FRAMES_LIVE, (*_SEE, _READ, _WRITE)),),',
+            '"capture": (Right(topics.FRAMES_LIVE, (*_SEE, _READ, _WRITE)), Right("passages.live", (_READ,))),',
         ),
         BROKER + "test_a_component_with_its_own_secret_does_its_work_and_nothing_else",
     ),
@@ -148,7 +148,7 @@ COMPONENTS: tuple[tuple[Change, str], ...] = (
         Change(
             "the live topics' end",
             "infra.kafka_users",
-            "Right(topics.passages(LIVE), (_DELETE,), denied=True),",
+            "Right(topics.passages(LIVE), _CHANGE, denied=True),",
             "",
         ),
         BROKER + "test_a_component_with_its_own_secret_does_its_work_and_nothing_else",
@@ -157,8 +157,8 @@ COMPONENTS: tuple[tuple[Change, str], ...] = (
         Change(
             "rights beyond the list",
             "infra.kafka_users",
-            "client.delete_acls(beyond)",
-            "pass",
+            "for _, _, refusal in client.delete_acls(beyond):",
+            "for _, _, refusal in ():",
         ),
         BROKER + "test_rights_beyond_the_list_are_taken_away_and_missing_ones_laid_down_again",
     ),
