@@ -185,7 +185,7 @@ class Journal:
 
     def old_volumes(self, now: datetime) -> list[Path]:
         """Volumes whose year ended three years ago or more."""
-        return [p for p in self.volumes() if int(p.stem) + 3 < now.year]
+        return [p for p in self.volumes() if not is_kept(int(p.stem), now)]
 
     def destroy_volumes(self, now: datetime) -> list[str]:
         """Destroy whole volumes whose year ended three years ago or more; their names."""
@@ -254,6 +254,11 @@ class Journal:
         finally:
             os.close(descriptor)
         return before + len(line)
+
+
+def is_kept(year: int, now: datetime) -> bool:
+    """Whether the volume of a year must still be there: until three years after it have ended."""
+    return year + 3 >= now.year
 
 
 def canonical(entry: dict[str, Any]) -> bytes:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gate.errors import Invalid
-from gate.journal import START, entry_hash, head_message
+from gate.journal import START, entry_hash, head_message, is_kept
 
 _SHORT = re.compile(r"(\d+)[ :]([0-9a-f]{64})")
 
@@ -59,6 +59,8 @@ def verify(folder: Path, public_key: Ed25519PublicKey | None, anchors: Iterable[
         faults.append(fault)
     count = max(hashes, default=0)
     first = min(hashes, default=0)
+    if first > 1 and is_kept(begins := int(volumes[0].stem) - 1, now):
+        faults.append(f"begins with entry {first}: what was before it is missing, and {begins} must still be kept")
     signed, newest = 0, 0
     for number, line in enumerate(_lines(folder / "heads.jsonl"), 1):
         wrong, at = _head_fault(line, public_key, hashes, first, count, bool(fault))
@@ -67,14 +69,16 @@ def verify(folder: Path, public_key: Ed25519PublicKey | None, anchors: Iterable[
         else:
             signed += 1
             newest = max(newest, at)
-    held = tuple(anchors)
+    given = tuple(anchors)
+    # A witness's file reaches back to years that have lawfully been destroyed since.
+    held = tuple(anchor for anchor in given if anchor.count >= first)
+    if given and not held:
+        faults.append(f"every anchor is older than entry {first}, the oldest that is kept: give a newer one")
     for anchor in held:
         if anchor.count > count:
             faults.append(f"cut short or rolled back: an anchor knows {anchor.count} entries, here are {count}")
-        elif anchor.count >= first and hashes.get(anchor.count) != anchor.hash:
+        elif hashes.get(anchor.count) != anchor.hash:
             faults.append(f"entry {anchor.count} is not the one that an anchor knows: the journal was written anew")
-        elif anchor.count < first:
-            faults.append(f"an anchor knows entry {anchor.count}, which is older than what is kept")
     return Verdict(
         good=not faults,
         entries=len(hashes),
@@ -127,7 +131,7 @@ def _follow(volumes: list[Path], hashes: dict[int, str]) -> tuple[str, str]:
             except (ValueError, KeyError, TypeError):
                 return last_at, f"{where}: cannot be read; the entry before is {number}"
             if number == 0:
-                # Older volumes were destroyed whole when three years were over: the chain may begin later than 1.
+                # Older volumes are destroyed whole when three years are over: the chain may begin later than 1.
                 if own == 1 and prev != START:
                     return last_at, f"{where}: entry 1 follows something"
             elif own != number + 1:

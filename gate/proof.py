@@ -37,6 +37,8 @@ PATIENCE_S = 30.0
 """How long a topic may give nothing before it counts as not looked at."""
 ERASED_WITHIN = timedelta(hours=1)
 """Time enough, after a requisition's end, for every erasure."""
+CUT_OFF_S = 600.0
+"""A file half written for longer than this is what is left of a write that was cut off."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,8 +297,15 @@ def _folders(gate: Gate, before: datetime) -> tuple[str, list[str]]:
                 if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
                     found.append(str(path.relative_to(gate.site.data)))
     for folder in (gate.site.data / "gate", gate.folders.exhibits):
-        found += [str(p.relative_to(gate.site.data)) for p in folder.rglob(".*.*") if p.name.split(".")[-1].isdigit()]
+        found += [str(p.relative_to(gate.site.data)) for p in folder.rglob(".*.new") if _age_s(p) > CUT_OFF_S]
     return f"{seen} files of {', '.join(FOLDERS)}", found
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0  # it was written to its end just now
 
 
 def _database(gate: Gate) -> tuple[str, list[str]]:

@@ -4,7 +4,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -112,6 +112,10 @@ def volumes_swapped(folder: Path) -> None:
     (folder / "x").rename(folder / "2026.jsonl")
 
 
+def first_volume_gone(folder: Path) -> None:
+    (folder / "2025.jsonl").unlink()
+
+
 def volume_gone(folder: Path) -> None:
     (folder / "2026.jsonl").unlink()
 
@@ -139,6 +143,7 @@ def head_forged(folder: Path) -> None:
         (chained_anew, "written anew"),
         (volumes_swapped, "line 1"),
         (volume_gone, "cut short"),
+        (first_volume_gone, "2025 must still be kept"),
         (rubbish, "cannot be read"),
         (head_forged, "not this key's"),
     ],
@@ -172,10 +177,22 @@ def test_written_anew_from_the_beginning_with_the_key_shows_by_an_anchor(folder:
     assert "written anew" in check(folder.parent / "other", *anchors).faults[0]
 
 
-def test_destroyed_years_are_no_fault(folder: Path) -> None:
+def test_destroyed_years_are_no_fault_and_years_that_must_be_kept_are(folder: Path) -> None:
+    anchors = read_anchor(str(folder.parent / "witness" / "passage-heads.jsonl"))
     (folder / "2025.jsonl").unlink()
-    verdict = check(folder)
-    assert verdict.good and verdict.entries == 12
+    later = datetime(2029, 1, 1, tzinfo=UTC)
+    verdict = verify(folder, KEY.public_key(), anchors, later)
+    assert verdict.good and verdict.entries == 12 and verdict.anchors == 3
+    verdict = verify(folder, KEY.public_key(), anchors, later - timedelta(days=1))
+    assert verdict.faults == ("begins with entry 9: what was before it is missing, and 2025 must still be kept",)
+
+
+def test_anchors_of_destroyed_years_are_passed_over_and_one_at_least_must_be_left(folder: Path) -> None:
+    (folder / "2025.jsonl").unlink()
+    later = datetime(2029, 1, 1, tzinfo=UTC)
+    old, new = Anchor(3, "0" * 64), Anchor(20, json.loads(lines(folder)[-1])["hash"])
+    assert verify(folder, KEY.public_key(), (old, new), later).good
+    assert "every anchor is older" in verify(folder, KEY.public_key(), (old,), later).faults[0]
 
 
 def test_anchors_as_printed(folder: Path) -> None:

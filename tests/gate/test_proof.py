@@ -2,6 +2,7 @@
 """Destruction by the clock, its proof, and a clock that jumps."""
 
 import os
+import time
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -144,6 +145,13 @@ def plant_export(town: Town) -> None:
     os.utime(old, (at, at))
 
 
+def plant_half_written(town: Town) -> None:
+    """A write of the gate's that was cut off days ago."""
+    half = town.folder / "gate" / ".documents.1234.new"
+    half.write_bytes(b"x")
+    os.utime(half, (time.time() - 86400, time.time() - 86400))
+
+
 def plant_engine_log(town: Town) -> None:
     """A ClickHouse server that was not set up as ours keeps what was asked for, and longer than it may."""
     town.store.engine_logs = lambda: {"query_log": (START - timedelta(days=40)).date()}  # type: ignore[method-assign]
@@ -178,6 +186,7 @@ def test_positions_of_an_ended_requisition_are_found_whatever_their_share(town: 
         (plant_row, "store"),
         (plant_evidence, "evidence"),
         (plant_export, "folders"),
+        (plant_half_written, "folders"),
     ],
 )
 def test_every_survivor_is_found(town: Town, plant: object, place: str) -> None:
