@@ -2,8 +2,8 @@
 """Destruction by the clock, its proof, and a clock that jumps."""
 
 import os
-import time
 import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 

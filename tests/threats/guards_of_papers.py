@@ -34,6 +34,15 @@ PAPERS: tuple[tuple[Change, str], ...] = (
         CHECK + "test_tampering",
     ),
     (
+        Change(
+            "a year of the journal that must be kept",
+            "gate.journal_check",
+            "if first > 1 and is_kept(begins := int(volumes[0].stem) - 1, now):",
+            "if (begins := 0):",
+        ),
+        "tests/gate/test_journal_check.py::test_tampering",
+    ),
+    (
         Change("journal cut short", "gate.journal_check", "if number > count and not broken:", "if False:"),
         CHECK + "test_tampering",
     ),
@@ -47,7 +56,7 @@ PAPERS: tuple[tuple[Change, str], ...] = (
             also=(
                 (
                     "gate.journal_check",
-                    "elif anchor.count >= first and hashes.get(anchor.count) != anchor.hash:",
+                    "elif hashes.get(anchor.count) != anchor.hash:",
                     "elif False:",
                 ),
             ),
