@@ -16,10 +16,11 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import and_, or_, select
 
+from connectors import topics
 from connectors.archive import ArchiveEraser, ArchiveReader
 from connectors.archive_views import VIEWS
 from connectors.broker import Broker, Reader
-from connectors.errors import ConnectorError, OffsetGone, RecordError
+from connectors.errors import BrokerError, ConnectorError, OffsetGone, RecordError
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.records import IndexRecord, decode_dead, decode_frame, decode_index
 from connectors.store import StoreKeeper
@@ -176,7 +177,7 @@ def _topics(broker: Broker | None, before: datetime, kept: set[str], ended: set[
     if broker is None:
         raise OSError("the broker is not reachable from here")
     found: list[str] = []
-    own = {topic: topic.rpartition(".")[2] for topic in sorted(broker.topics())}
+    own = {topic: topic.rpartition(".")[2] for topic in sorted(seen_topics(broker))}
     # What a requisition's topics hold is as old as the evidence it asked for, and lawful until its end.
     dated = {topic: scope for topic, scope in own.items() if scope not in kept}
     for topic, scope in dated.items():
@@ -194,6 +195,20 @@ def _topics(broker: Broker | None, before: datetime, kept: set[str], ended: set[
     if spared := len(own) - len(dated):
         looked += f"; {spared} topics of requisitions in force stay until those end"
     return looked, found
+
+
+def seen_topics(broker: Broker) -> frozenset[str]:
+    """Every topic. Raises BrokerError when the broker shows not even the live one: nothing could be looked at.
+
+    Kafka leaves out of its listing, without an error, what a user may not see.
+    """
+    seen = broker.topics()
+    if topics.FRAMES_LIVE not in seen:
+        raise BrokerError(
+            f"the broker {broker.address} shows no {topics.FRAMES_LIVE}: capture makes it at its start; where it has, "
+            "the keeper's user lacks its rights, which `python -m infra.kafka_users --site site.toml` lays down"
+        )
+    return seen
 
 
 def _past(topic: str, reader: Reader, ends: dict[int, int], before: datetime) -> list[str]:

@@ -23,6 +23,7 @@ import numpy as np
 import pyotp
 from pydantic import SecretStr
 
+from connectors import topics
 from connectors.archive import ArchiveWriter
 from connectors.bounds import Interval
 from connectors.camera import CameraReader
@@ -57,6 +58,7 @@ from gate.setup import first_administrator, set_up
 from infra.demo_people import ROLES, Person, keep_credentials, paper, secret_of
 from infra.demo_town import choose_ports
 from infra.errors import DemoError
+from reid.passage import LIVE
 
 SHARES = (0.0, 0.09, 0.21, 0.3, 0.44, 0.58, 0.66, 0.83, 1.0)
 """When each comes in, as a share of the time that is filled."""
@@ -145,6 +147,7 @@ class _Year:
         (site.data / "recovery").mkdir(exist_ok=True)
         self.people = {"administrator": self._administrator()}
         self.store, self.broker = MemoryStore(site.retention_days), MemoryBroker()
+        self.broker.ensure_topic(topics.FRAMES_LIVE, topics.settings(site, LIVE))
         self.gate = gate = Gate(site, self.store, clock=clock)
         # No time passes between two turns of this clock that a real one would have missed.
         gate.clock_guard = ClockGuard(gate.database, clock, lambda: clock().timestamp())

@@ -24,6 +24,7 @@ import msgspec
 
 from connectors import topics
 from connectors.archive import LEAST_FREE_BYTES
+from connectors.broker import Broker
 from connectors.errors import BrokerError, ConnectorError, OrderError, OrderExpired, SiteError
 from connectors.kafka import site_broker
 from connectors.orders import ReplayOrder, load_orders_key, read_close, read_order
@@ -334,6 +335,16 @@ class Processes:
         stop(run, grace_s=5.0)
 
 
+def delete_topics(broker: Broker, names: Iterable[str]) -> None:
+    """Delete those of them that are there. Raises BrokerError while any may still be.
+
+    The broker's listing is not asked: it leaves out, without a word, what its user may not see, and then nothing would
+    be deleted and all would seem to be.
+    """
+    for name in names:
+        broker.delete_topic(name)
+
+
 def _read(file: Path, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
@@ -365,18 +376,18 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
 
-    def delete_topics(names: Iterable[str]) -> None:
-        broker = site_broker(site, "indexer")
-        for name in set(names) & broker.topics():
-            broker.delete_topic(name)
-
     metrics = OrderMetrics()
     try:
         serve(site.metrics_port + METRICS["jobs"], metrics.registry)
     except FlowError as fault:
         log.error("%s", fault)
         return BAD_CONFIGURATION
-    jobs = Jobs(site, Processes(site, file), delete_topics, metrics=metrics)
+    jobs = Jobs(
+        site,
+        Processes(site, file),
+        lambda names: delete_topics(site_broker(site, "indexer"), names),
+        metrics=metrics,
+    )
     while not asked.is_set():
         try:
             jobs.tick()

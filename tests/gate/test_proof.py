@@ -23,7 +23,7 @@ from gate.errors import DutyRefused, NotFound
 from gate.keeper import Keeper
 from gate.proof import Proof, prove
 from reid.passage import Coverage
-from tests.gate.town import START, Town, canaries, dead_record, gop, recorded_town
+from tests.gate.town import START, Town, canaries, dead_record, gop, live_broker, recorded_town
 
 
 def span(start: float, end: float) -> Interval:
@@ -69,7 +69,7 @@ def test_thirty_one_days_on_nothing_is_left(town: Town, tmp_path: Path) -> None:
     assert not canaries(raw(town.folder))
     backup = tmp_path / "backup"
     shutil.copytree(town.site.archive_dir, backup)
-    broker = MemoryBroker()
+    broker = live_broker()
     for _ in range(31 * 4):
         town.clock.turn(hours=6)
         town.gate.clock_guard.confirm()
@@ -172,7 +172,7 @@ def test_positions_of_an_ended_requisition_are_found_whatever_their_share(town: 
     town.clock.turn(hours=2)
     folder = town.folder / "recovery" / f"index-{requisition}{share}"
     folder.mkdir(parents=True)
-    (place,) = (p for p in prove(town.gate, town.store, MemoryBroker()).places if p.name == "recovery")
+    (place,) = (p for p in prove(town.gate, town.store, live_broker()).places if p.name == "recovery")
     assert place.found == (f"recovery/{folder.name}",)
 
 
@@ -190,7 +190,7 @@ def test_positions_of_an_ended_requisition_are_found_whatever_their_share(town: 
     ],
 )
 def test_every_survivor_is_found(town: Town, plant: object, place: str) -> None:
-    broker = MemoryBroker()
+    broker = live_broker()
     assert prove(town.gate, town.store, broker).good
     plant(town)  # type: ignore[operator]
     assert faulty(prove(town.gate, town.store, broker)) == {place}
@@ -199,8 +199,7 @@ def test_every_survivor_is_found(town: Town, plant: object, place: str) -> None:
 
 
 def test_topics_are_looked_through(town: Town) -> None:
-    broker = MemoryBroker()
-    broker.ensure_topic("frames.live", TopicSettings(partitions=2))
+    broker = live_broker(partitions=2)
     broker.writer().write("frames.live", [Outgoing(1, "gare", encode(gop("gare", START, 1)))])
     assert prove(town.gate, town.store, broker).good
     broker.writer().write("frames.live", [Outgoing(0, "gare", encode(gop("gare", START - timedelta(days=40), 2)))])
@@ -230,7 +229,7 @@ def day(town: Town, number: int) -> None:
 
 @pytest.mark.parametrize("closed", [True, False], ids=["closed", "never closed"])
 def test_topics_of_a_requisition_in_force_are_kept_until_it_ends(town: Town, closed: bool) -> None:
-    broker = MemoryBroker()
+    broker = live_broker()
     requisition = town.opened(intervals=(span(5, 15),), expires_at=START + timedelta(days=50))
     hold(broker, requisition, encode(dead_record(topics.frames(requisition), b"damaged", START)))
     day(town, 35)
@@ -260,7 +259,7 @@ def test_topics_of_a_requisition_in_force_are_kept_until_it_ends(town: Town, clo
 def test_a_dead_letter_is_as_old_as_what_it_holds_or_as_its_finding(
     town: Town, data: bytes, found_days_ago: int, past: bool
 ) -> None:
-    broker = MemoryBroker()
+    broker = live_broker()
     broker.ensure_topic("dead.live", TopicSettings(partitions=1))
     letter = encode(dead_record("frames.live", data, town.clock() - timedelta(days=found_days_ago)))
     broker.writer().write("dead.live", [Outgoing(0, "gare", letter)])
@@ -271,7 +270,15 @@ def test_what_was_not_looked_at_is_not_proved(town: Town) -> None:
     assert faulty(prove(town.gate, None, None)) == {"store", "topics"}
     # As in a container that was given no such folder.
     (town.folder / "recovery").rmdir()
-    assert faulty(prove(town.gate, town.store, MemoryBroker())) == {"recovery"}
+    assert faulty(prove(town.gate, town.store, live_broker())) == {"recovery"}
+
+
+def test_a_broker_that_shows_no_topic_was_not_looked_at(town: Town) -> None:
+    """A listing leaves out, without an error, what its user may not see."""
+    proof = prove(town.gate, town.store, MemoryBroker())
+    (place,) = (p for p in proof.places if p.name == "topics")
+    assert place.failed and "shows no frames.live" in place.looked and "infra.kafka_users" in place.looked
+    assert faulty(proof) == {"topics"} and not proof.good
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=40), timedelta(days=-40)])
@@ -289,7 +296,7 @@ def test_a_jump_of_the_clock_destroys_nothing(town: Town, jump: timedelta) -> No
     # What would be past its date by either clock is not shown.
     limit = town.gate.not_before()
     assert limit >= town.clock() - timedelta(days=30) and limit >= START - timedelta(days=30)
-    assert not prove(town.gate, town.store, MemoryBroker()).good
+    assert not prove(town.gate, town.store, live_broker()).good
     town.clock.at -= jump
     town.gate.clock_guard.watch()
     assert not keeper.destroy()  # only a person frees it

@@ -245,15 +245,18 @@ def test_topics_are_looked_through_for_real(own_store_server: StoreProcess, kafk
     line = Coverage(scope="p", camera="gare", started_at=old, ended_at=old + timedelta(seconds=5), status="indexed")
     fresh = Coverage(scope="p", camera="gare", started_at=town.clock(), ended_at=town.clock(), status="indexed")
     writer = broker.writer()
-    for topic in (topics.passages("proof"), topics.dead("proof")):
+    own = (topics.FRAMES_LIVE, topics.passages("proof"), topics.dead("proof"))
+    for topic in own:
         broker.ensure_topic(topic, topics.settings(town.site, LIVE))
     writer.write(topics.passages("proof"), [Outgoing(0, "gare", encode(r)) for r in (fresh, line)])
     try:
         # What is old comes second: every result is looked at, not the first alone.
-        assert faulty(prove(town.gate, store, broker)) == {"topics"}  # type: ignore[arg-type]
+        proof = prove(town.gate, store, broker)  # type: ignore[arg-type]
+        assert faulty(proof) == {"topics"}
+        assert any(p.found for p in proof.places if p.name == "topics")
     finally:
         writer.close()
-        for topic in (topics.passages("proof"), topics.dead("proof")):
+        for topic in own:
             broker.delete_topic(topic)
 
 

@@ -30,7 +30,6 @@ import gate.people_commands
 import gate.requisition_commands
 import gate.retention_commands
 import gate.setup
-from connectors.memory_broker import MemoryBroker
 from gate.client import GateClient, kept_session
 from gate.errors import BasisNotOpen
 from gate.keeper import Keeper
@@ -38,7 +37,7 @@ from gate.orders import ProgressFile
 from tests.browser.chromium import chromium
 from tests.browser.test_verifier_page import said
 from tests.gate.conftest import in_memory
-from tests.gate.town import PASSWORD, PDF, START, Town, canaries
+from tests.gate.town import PASSWORD, PDF, START, Town, canaries, live_broker
 
 pytestmark = pytest.mark.slow
 
@@ -101,7 +100,7 @@ class TownHall:
         patch.setattr(gate.requisition_commands, "clock", SimpleNamespace(sleep=lambda _: self._index()))
         patch.setattr(connectors.clickhouse, "open_reader", lambda site: town.store)
         patch.setattr(connectors.clickhouse, "open_keeper", lambda site: town.store)
-        patch.setattr(connectors.kafka, "site_broker", lambda site: MemoryBroker())
+        patch.setattr(connectors.kafka, "site_broker", lambda site, user: live_broker())
         patch.setattr(gate.gate, "Gate", lambda site, store: town.new_gate())
 
     def run(self, line: str) -> None:

@@ -22,11 +22,14 @@ import pyotp
 from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
+from connectors import topics
 from connectors.archive import ArchiveWriter
 from connectors.archive_views import view_reference
 from connectors.bounds import Interval
+from connectors.broker import TopicSettings
 from connectors.codec_units import content_hash
 from connectors.gop import CodecParameters, Gop, Packet
+from connectors.memory_broker import MemoryBroker
 from connectors.memory_store import MemoryStore
 from connectors.records import DeadRecord
 from connectors.sealing import PublicKeys, Sealer, seal_view
@@ -120,6 +123,13 @@ def dead_record(topic: str, data: bytes, found_at: datetime) -> DeadRecord:
         data=data,
         found_at=found_at,
     )
+
+
+def live_broker(partitions: int = 1) -> MemoryBroker:
+    """A broker as capture leaves it at its start."""
+    broker = MemoryBroker()
+    broker.ensure_topic(topics.FRAMES_LIVE, TopicSettings(partitions=partitions))
+    return broker
 
 
 class Town:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import json
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,14 +15,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from connectors import topics
 from connectors.archive import LEAST_FREE_BYTES
 from connectors.bounds import Interval
-from connectors.errors import BrokerUnavailable
+from connectors.broker import TopicSettings
+from connectors.errors import BrokerError, BrokerUnavailable
 from connectors.orders import CloseOrder, ReplayOrder, sign_close, sign_order
 from connectors.site import CameraSite, IndexSite, Site
 from connectors.whole_file import write_whole
 from flows.share import Share
-from infra.jobs import AT_ONCE, DEATHS, Jobs
+from infra.jobs import AT_ONCE, DEATHS, Jobs, delete_topics
+from infra.kafka_broker import KafkaBroker
 from infra.order_metrics import OrderMetrics
 
 START = datetime(2026, 5, 4, 10, tzinfo=UTC)
@@ -362,3 +366,18 @@ def test_a_forged_closure_ends_nothing(town: Town) -> None:
     town.close("o1", key=Ed25519PrivateKey.generate())
     jobs.tick()
     assert not town.ended and not town.deleted and jobs.working == ("o1",)
+
+
+@pytest.mark.kafka
+def test_topics_that_a_user_may_not_see_do_not_count_as_deleted(kafka_broker: KafkaBroker) -> None:
+    whole = kafka_broker.client()
+    name = topics.passages(f"jobs-{uuid.uuid4().hex[:8]}")
+    whole.ensure_topic(name, TopicSettings(partitions=1))
+    stranger = kafka_broker.client("record")
+    assert name not in stranger.topics()
+    with pytest.raises(BrokerError, match="refuses"):
+        delete_topics(stranger, [name])
+    assert name in whole.topics()
+    for _ in range(2):  # what is deleted already is no fault
+        delete_topics(kafka_broker.client("indexer"), [name])
+        assert name not in whole.topics()
