@@ -50,15 +50,28 @@ class DeadLetterLimit:
                     f"last because: {item.reason}. Stopped, so that they stay where they are"
                 )
         elif isinstance(item, Erased):
-            missing = item.end_offset - item.first_offset
-            metrics.count("passage_erased_records_total", missing, flow=self.flow)
+            self._erased(item)
+        return isinstance(item, Arrived)
+
+    def _erased(self, item: Erased) -> None:
+        missing = item.end_offset - item.first_offset
+        metrics.count("passage_erased_records_total", max(0, missing), flow=self.flow)
+        if missing < 0:  # how many of those before were not read, nobody can know
             log.error(
-                "%d records of %s/%d were erased before they were read: raise kafka.live_hours or run more processes",
-                missing,
+                "%s/%d begins anew at offset %d, and %d was to be read next: the broker lost records or the topic was "
+                "made again; reading from there on",
                 item.topic,
                 item.partition,
+                item.end_offset,
+                item.first_offset,
             )
-        return isinstance(item, Arrived)
+            return
+        log.error(
+            "%d records of %s/%d were erased before they were read: raise kafka.live_hours or run more processes",
+            missing,
+            item.topic,
+            item.partition,
+        )
 
 
 def read_topic(flow: Dataflow, name: str, source: TopicSource, scope: str, drain: Drain) -> Any:

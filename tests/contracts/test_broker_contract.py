@@ -148,6 +148,16 @@ def test_an_offset_that_retention_took_is_told_and_reading_goes_on(
     reader.close()
 
 
+def test_a_position_past_the_end_is_told_and_reading_begins_at_the_earliest(broker: Broker, topic: str) -> None:
+    send(broker, topic, Outgoing(0, "k", b"a"), Outgoing(0, "k", b"b"))
+    reader = broker.reader(topic, {0: 1000})
+    with pytest.raises(OffsetGone) as gone:
+        read(reader, 1)
+    assert (gone.value.asked, gone.value.earliest) == (1000, 0)
+    assert [m.value for m in read(reader, 2)] == [b"a", b"b"]
+    reader.close()
+
+
 def erase(broker: Broker, topic: str, before: int, request: pytest.FixtureRequest) -> None:
     if isinstance(broker, MemoryBroker):
         broker.erase(topic, 0, before)

@@ -125,6 +125,19 @@ def test_records_that_retention_took_are_told_and_reading_goes_on(site: Site, ca
     assert "3 records of frames.live/0 were erased before they were read" in caplog.text
 
 
+def test_a_topic_that_begins_anew_is_told_and_read_from_there(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    run_record(site, live(site, *(gop("c1", n) for n in range(4))), 4)
+    # The broker's folder was lost: its log is shorter than the position that was kept.
+    broker = live(site, gop("c1", 4), gop("c1", 5))
+    run_record(site, broker, 2)
+    assert recorded(site) == [0, 1, 2, 3, 4, 5]
+    assert "frames.live/0 begins anew at offset 0, and 4 was to be read next" in caplog.text
+    live(site, gop("c1", 6), broker=broker)
+    caplog.clear()
+    run_record(site, broker, 1)
+    assert recorded(site) == [0, 1, 2, 3, 4, 5, 6] and "anew" not in caplog.text
+
+
 def test_a_full_disk_stops_recording_without_losing_what_waits(site: Site) -> None:
     broker = live(site, *(gop("c1", n) for n in range(6)))
     drain = Drain()
