@@ -80,14 +80,18 @@ class ArchiveWriter:
             return False
         if isinstance(record, Gop) and record.parts != 1:
             raise ArchiveError(f"GOP {name(record)} is a part: join its {record.parts} parts first")
-        self._root.mkdir(parents=True, exist_ok=True)
-        free = self._free(self._root)
+        free = self.free_bytes()
         if free < self._least_free:
             raise ArchiveFull(
                 f"{free // 2**20} MiB left on the disk of {self._root}, under the {self._least_free // 2**20} MiB "
                 "kept for broker and store: free some; recording goes on by itself then, from where it stopped"
             )
         return self._segment(record).append(record)
+
+    def free_bytes(self) -> int:
+        """Room on its disk."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        return self._free(self._root)
 
     def sync(self) -> None:
         """Return once everything appended lies on the disk."""

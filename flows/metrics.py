@@ -46,7 +46,7 @@ GaugeName = Literal[
     "passage_camera_up",
     # seconds between the capture of the last record taken and now; labels flow, camera
     "passage_lag_seconds",
-    # bytes free where the archive lies
+    # bytes free where the archive lies, told by the flow that records
     "passage_archive_free_bytes",
 ]
 
@@ -55,7 +55,8 @@ _LABELS: dict[str, tuple[str, ...]] = {
     "passage_dead_records_total": ("flow", "error"),
     "passage_erased_records_total": ("flow",),
     "passage_stage_seconds_total": ("flow", "stage"),
-    "passage_archive_free_bytes": (),
+    # A gauge without labels shows 0 from the start, in every flow: a full archive where there is none.
+    "passage_archive_free_bytes": ("flow",),
 }
 _CAMERA = ("flow", "camera")
 _counters: dict[str, Counter] = {

@@ -7,7 +7,6 @@ frames.live ─▶ join ─▶ archive (append, fsync);  what cannot be used ─
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -56,6 +55,7 @@ class _ArchiveSinkPartition(StatelessSinkPartition[FrameRecord]):
     def __init__(self, sink: ArchiveSink) -> None:
         self._sink = sink
         self._archive = sink.archive()
+        self._show_room()
 
     def write_batch(self, items: list[FrameRecord]) -> None:
         left = list(items)
@@ -66,12 +66,17 @@ class _ArchiveSinkPartition(StatelessSinkPartition[FrameRecord]):
                         self._archive.append(left[0])
                         del left[0]
                     self._archive.sync()
+                    self._show_room()
                     return
                 except ArchiveFull as fault:
+                    self._show_room()
                     if self._sink.stop():
                         raise
                     log.error("%s (trying again in %.0f s)", fault, wait_s)
                     self._sink.sleep(wait_s)
+
+    def _show_room(self) -> None:
+        metrics.show("passage_archive_free_bytes", float(self._archive.free_bytes()), flow=FLOW)
 
     def close(self) -> None:
         self._archive.close()
@@ -113,7 +118,6 @@ def record(
     if not ensure_topics(broker, site, LIVE, drain, topics.FRAMES_LIVE):
         return
     site.archive_dir.mkdir(parents=True, exist_ok=True)
-    metrics.show("passage_archive_free_bytes", float(shutil.disk_usage(site.archive_dir).free))
     log.info("share %s: partitions %s, archive %s", share, partitions, site.archive_dir)
     source = TopicSource(broker=broker, topic=topics.FRAMES_LIVE, partitions=partitions, stop=drain)
     sink = ArchiveSink(archive=lambda: archive or ArchiveWriter(site.archive_dir), stop=drain)

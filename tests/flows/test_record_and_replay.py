@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -20,11 +22,12 @@ from connectors.memory_broker import MemoryBroker
 from connectors.orders import sign_order
 from connectors.records import decode_dead, decode_frame, encode, split
 from connectors.site import Site, utc_now
+from flows import metrics
 from flows.broker_room import LEAST_FREE_BYTES
 from flows.dead_letters import DeadLetterLimit
 from flows.drain import Drain
 from flows.errors import MostlyBad
-from flows.record import record
+from flows.record import ArchiveSink, record, record_flow
 from flows.replay import load_order, replay
 from flows.share import Share
 from tests.connectors.gops import START, gop
@@ -168,7 +171,6 @@ def test_a_full_disk_that_gets_room_again_goes_on_by_itself(site: Site) -> None:
             return super().append(record)
 
     from connectors.topic_source import TopicSource
-    from flows.record import ArchiveSink, record_flow
     from flows.recovery import run_flow
 
     broker.ensure_topic(topics.dead("live"), topics.settings(site, "live"))
@@ -178,6 +180,25 @@ def test_a_full_disk_that_gets_room_again_goes_on_by_itself(site: Site) -> None:
     run_flow(record_flow(source, sink, drain), None)
     assert recorded(site) == [0, 1, 2, 3, 4, 5]
     assert waits == [1.0, 2.0]
+
+
+def test_a_disk_that_fills_while_recording_is_shown_as_it_fills(site: Site) -> None:
+    def shown() -> float | None:
+        return metrics.REGISTRY.get_sample_value("passage_archive_free_bytes", {"flow": "record"})
+
+    room = iter([5e9, 4e9, 3e9])
+    archive = ArchiveWriter(site.archive_dir, free=lambda _: int(next(room)))
+    partition = ArchiveSink(archive=lambda: archive, stop=lambda: False).build("archive", 0, 1)
+    assert shown() == 5e9
+    partition.write_batch([gop("c1", 0)])
+    assert shown() == 3e9
+    partition.close()
+
+
+def test_only_the_flow_that_records_tells_the_room_of_the_archive() -> None:
+    code = "from flows.metrics import REGISTRY; print(REGISTRY.get_sample_value('passage_archive_free_bytes'))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "None"
 
 
 def test_a_flow_of_which_most_is_bad_stops_and_says_why(site: Site) -> None:
