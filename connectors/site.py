@@ -325,6 +325,8 @@ def load_site(path: Path) -> Site:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SiteError([f"{path} does not exist; `passage new-site` writes one to start from"]) from None
+    except OSError as fault:
+        raise SiteError([f"{path} cannot be read ({fault.strerror}): it must be readable by this process"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise SiteError([f"{path} is not TOML: {fault}"]) from None
     try:
@@ -351,7 +353,7 @@ def resolved(site: Site, path: Path) -> Site:
     detector = root / site.index.detector  # a path beside the file, or else a name
     index = (
         site.index.model_copy(update={"detector": str(detector)})
-        if site.index.detector and detector.exists()
+        if site.index.detector and os.path.exists(detector)  # False, no error, where it may not be looked for
         else site.index
     )
     witnesses = tuple(w if w.startswith("mailto:") else str(root / w) for w in site.gate.witnesses)

@@ -44,7 +44,7 @@ def _site(path: Path) -> Site | None:
     """The site, where this person may read its file; only its port and time zone are used."""
     try:
         return load_site(path)
-    except (SiteError, PermissionError):
+    except SiteError:
         return None
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -50,6 +52,11 @@ def test_detectors_and_witnesses_are_found_beside_the_file(tmp_path: Path) -> No
     assert site.gate.witnesses == (str(tmp_path / "seen"), "/far", "mailto:a@example.org")
     named = load_site(written(tmp_path, 'name = "x"\n[index]\ndetector = "yolo11n.pt"\n' + CAMERA))
     assert named.index.detector == "yolo11n.pt"
+    no_path = "x" * 300
+    assert (
+        load_site(written(tmp_path, f'name = "x"\n[index]\ndetector = "{no_path}"\n' + CAMERA)).index.detector
+        == no_path
+    )
 
 
 def test_positions_in_degrees_give_metres(tmp_path: Path) -> None:
@@ -132,6 +139,19 @@ def test_what_is_no_site_file_is_said_to_be_none(tmp_path: Path, text: str) -> N
 def test_a_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(SiteError, match="passage new-site"):
         load_site(tmp_path / "nowhere.toml")
+
+
+def test_a_file_that_cannot_be_read_is_refused_as_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SiteError, match=r"cannot be read \(Is a directory\)"):
+        load_site(tmp_path)
+    file = written(tmp_path, 'name = "x"\n' + CAMERA)
+
+    def forbidden(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+
+    monkeypatch.setattr(Path, "read_text", forbidden)
+    with pytest.raises(SiteError, match=r"site\.toml cannot be read \(Permission denied\): it must be readable"):
+        load_site(file)
 
 
 def test_every_setting_is_documented_and_nothing_else() -> None:

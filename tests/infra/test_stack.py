@@ -18,6 +18,7 @@ from rich.console import Console
 from connectors.site import CameraSite, Site
 from connectors.whole_file import write_whole
 from infra import stack, stack_state
+from infra.supervisor import Supervisor
 from tests.infra.test_supervisor import World
 
 
@@ -75,3 +76,12 @@ def test_a_full_disk_is_told_once_and_ends_nothing(
     if not isinstance(log, FullLog):
         assert log.getvalue().count("cannot be written (No space left on device)") == 1
         assert "a: running" in log.getvalue()
+
+
+def test_a_site_file_that_cannot_be_read_again_is_told_and_changes_nothing(site: Site, world: World) -> None:
+    supervisor = Supervisor([world.service("a")], world, world.clock)
+    supervisor.tick()
+    log = io.StringIO()
+    fault = stack._reload(site.data, site, supervisor, Console(file=log, width=200))
+    assert "cannot be read (Is a directory)" in fault and "all goes on as before" in log.getvalue()
+    assert not world.ended
