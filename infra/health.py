@@ -52,6 +52,11 @@ def always() -> bool:
     return True
 
 
+def never() -> bool:
+    """For a process that does one thing and ends: it is not there for others before it has finished."""
+    return False
+
+
 Labels = tuple[tuple[str, str], ...]
 
 

@@ -84,7 +84,7 @@ def services(site: Site, file: Path) -> list[Service]:
                 name="kafka-users",
                 group="broker",
                 command=python("infra.kafka_users"),
-                probe=health.always,
+                probe=health.never,  # who needs it waits until it is done
                 needs=("kafka",),
                 may_finish=True,
             )

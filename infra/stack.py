@@ -260,7 +260,11 @@ def up_detached(file: Path, tell: Callable[[StackState], None], timeout_s: float
                 raise StackError("; ".join(f"{s.name} {s.message}" for s in state.failed) + f" (logs are in {logs})")
         if time.monotonic() > deadline:
             down(site)
-            slow = ", ".join(f"{s.name} ({s.state})" for s in (state.services if state else ()) if s.state != "running")
+            slow = ", ".join(
+                f"{s.name} ({s.state})"
+                for s in (state.services if state else ())
+                if s.state not in ("running", "finished")
+            )
             raise StackError(f"not everything ran after {timeout_s:.0f} s: {slow} (logs are in {logs})")
         time.sleep(0.1)
 

@@ -170,6 +170,25 @@ def test_a_capture_of_files_may_finish_and_nothing_else(world: World) -> None:
     assert supervisor.settled
 
 
+def test_who_needs_what_only_finishes_waits_until_it_has(world: World) -> None:
+    world.sick = {"users"}  # it never answers
+    services = [world.service("kafka"), world.service("users", "kafka", may_finish=True)]
+    services.append(world.service("record", "kafka", "users"))
+    supervisor = Supervisor(services, world, world.clock)
+    run(supervisor, world, 60)
+    assert states(supervisor) == {"kafka": "running", "users": "starting", "record": "waiting"}
+    assert not supervisor.settled
+    world.die("users", 1)
+    run(supervisor, world, 5)
+    assert world.started == ["kafka", "users", "users"] and states(supervisor)["record"] == "waiting"
+    world.die("users", 0)
+    run(supervisor, world, 2)
+    assert states(supervisor) == {"kafka": "running", "users": "finished", "record": "running"}
+    assert supervisor.settled
+    run(supervisor, world, 200)
+    assert world.started == ["kafka", "users", "users", "record"] and not world.killed
+
+
 def test_a_frozen_process_is_killed_and_started_again(world: World) -> None:
     supervisor = Supervisor([world.service("a")], world, world.clock, Patience(unhealthy_s=20))
     run(supervisor, world, 5)
