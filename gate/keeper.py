@@ -11,11 +11,13 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from connectors.archive import ArchiveEraser, ArchiveReader
+from connectors.broker import Broker
 from connectors.clickhouse import open_keeper, open_reader
-from connectors.errors import ConnectorError, SiteError, StoreError
+from connectors.errors import BrokerError, ConnectorError, SiteError, StoreError
 from connectors.kafka import site_broker
 from connectors.site import load_site
 from connectors.store import StoreKeeper
@@ -23,21 +25,24 @@ from gate.closure import finish_closures
 from gate.database import RegisterRow
 from gate.gate import Gate
 from gate.journal import Because
-from gate.proof import proof_is_due, prove
+from gate.proof import proof_is_due, prove, seen_topics
 from gate.setup import set_up
 
 EVERY_S = 5.0
 DESTROY_EVERY_S = 600.0
+PUT_OFF = 18
+"""Rounds of destruction, three hours, that a proof waits for a broker that cannot be looked at; then it fails."""
 log = logging.getLogger("gate.keeper")
 
 
 class Keeper:
-    """Finishes closures at every round, and destroys what is past its date every ten minutes or so."""
+    """Finishes closures at every round; destroys what is past its date every ten minutes or so, and proves it daily."""
 
     def __init__(self, gate: Gate, store: StoreKeeper) -> None:
         self._gate = gate
         self._store = store
         self._held: bool | None = None
+        self._put_off = 0
 
     def watch_clock(self) -> None:
         """Hold the store's own ageing while the clock is suspect, and let it go on once the clock is confirmed."""
@@ -86,6 +91,26 @@ class Keeper:
                     s.add(RegisterRow(at=gate.clock(), kind="destroyed", details={**words, "bytes": gone}))
         return True
 
+    def prove(self, open_broker: Callable[[], Broker]) -> None:
+        """Prove where a proof is due; put it off, `PUT_OFF` times at most, while the broker may still be starting."""
+        if not proof_is_due(self._gate):
+            return
+        broker = None
+        try:
+            broker = open_broker()
+            seen_topics(broker)
+        except (BrokerError, SiteError) as fault:
+            if self._put_off < PUT_OFF:
+                self._put_off += 1
+                log.warning(
+                    "the proof of destruction is put off to the next round, in %s s: %s", DESTROY_EVERY_S, fault
+                )
+                return
+            log.error("the proof of destruction is made, though the broker cannot be looked at: %s", fault)
+        self._put_off = 0
+        if not prove(self._gate, self._store, broker).good:
+            log.error("the proof of destruction failed: `passage retention prove` shows what was found")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the keeper until SIGTERM."""
@@ -118,8 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
             if waited >= DESTROY_EVERY_S:
                 keeper.destroy()
                 waited = 0.0
-                if proof_is_due(gate) and not prove(gate, store, site_broker(site, "keeper")).good:
-                    log.error("the proof of destruction failed: `passage retention prove` shows what was found")
+                keeper.prove(lambda: site_broker(site, "keeper"))
         except (ConnectorError, OSError) as fault:
             log.warning("%s: %s; tried again in %s s", type(fault).__name__, fault, EVERY_S)
         except Exception:

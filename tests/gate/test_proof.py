@@ -4,6 +4,7 @@
 import os
 import shutil
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,14 +14,14 @@ from connectors import topics
 from connectors.archive import ArchiveReader, ArchiveWriter
 from connectors.bounds import Interval
 from connectors.broker import Outgoing, TopicSettings
-from connectors.errors import KeyUnavailable
+from connectors.errors import KeyUnavailable, SiteError
 from connectors.memory_broker import MemoryBroker
 from connectors.records import encode
 from gate.clock import ClockGuard
 from gate.closure import begin_closure, expire
 from gate.database import RegisterRow
 from gate.errors import DutyRefused, NotFound
-from gate.keeper import Keeper
+from gate.keeper import PUT_OFF, Keeper
 from gate.proof import Proof, prove
 from reid.passage import Coverage
 from tests.gate.town import START, Town, canaries, dead_record, gop, live_broker, recorded_town
@@ -82,8 +83,7 @@ def test_thirty_one_days_on_nothing_is_left(town: Town, tmp_path: Path) -> None:
     left = raw(town.folder)
     assert sum(m in left for m in marks) == 0
     assert town.store.oldest() is None
-    with town.gate.database.read() as s:
-        kinds = [row.kind for row in s.query(RegisterRow).order_by(RegisterRow.id)]
+    kinds = registered(town)
     assert kinds[-1] == "proved" and "destroyed" in kinds and "scope_erased" in kinds
     # A backup of day 1 comes back: its bytes open no more, are not shown, and fail the proof.
     shutil.copytree(backup, town.site.archive_dir, dirs_exist_ok=True)
@@ -279,6 +279,40 @@ def test_a_broker_that_shows_no_topic_was_not_looked_at(town: Town) -> None:
     (place,) = (p for p in proof.places if p.name == "topics")
     assert place.failed and "shows no frames.live" in place.looked and "infra.kafka_users" in place.looked
     assert faulty(proof) == {"topics"} and not proof.good
+
+
+def test_a_proof_waits_for_a_broker_that_starts_and_fails_where_it_never_does(town: Town) -> None:
+    keeper, broker = Keeper(town.gate, town.store), live_broker()
+
+    def no_secret() -> MemoryBroker:
+        raise SiteError(["the broker's secret of keeper cannot be read"])
+
+    def proofs(open_broker: Callable[[], MemoryBroker], rounds: int) -> list[str]:
+        """What the register says once so many rounds are walked, a day after it last said anything."""
+        before = len(registered(town))
+        town.clock.turn(days=1)
+        town.gate.clock_guard.confirm()
+        keeper.destroy()
+        for _ in range(rounds):
+            keeper.prove(open_broker)
+        return [kind for kind in registered(town)[before:] if kind.startswith("proof") or kind == "proved"]
+
+    keeper.prove(lambda: broker)  # from now on one is owed
+    assert proofs(lambda: broker, 2) == ["proved"]
+    for blind in (MemoryBroker, no_secret):
+        assert proofs(blind, PUT_OFF) == []
+        keeper.prove(blind)
+        assert registered(town)[-1] == "proof_failed"
+    broker.down = True
+    assert proofs(lambda: broker, 3) == []
+    broker.down = False
+    keeper.prove(lambda: broker)
+    assert registered(town)[-1] == "proved"
+
+
+def registered(town: Town) -> list[str]:
+    with town.gate.database.read() as s:
+        return [row.kind for row in s.query(RegisterRow).order_by(RegisterRow.id)]
 
 
 @pytest.mark.parametrize("jump", [timedelta(days=40), timedelta(days=-40)])
