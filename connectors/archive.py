@@ -41,6 +41,8 @@ from connectors.whole_file import sync_folder
 
 OPEN_SEGMENTS = 256
 """Segments held open at once: one a camera, and some for late records."""
+HELD_OPEN = timedelta(hours=2)
+"""A camera's segment is closed once another begins more than so long after it: nobody can rewrite what is held open."""
 LONGEST_GOP = timedelta(seconds=90)
 """How far before an interval a GOP that reaches into it may begin."""
 JOINED_WITHIN = timedelta(milliseconds=250)
@@ -114,10 +116,20 @@ class ArchiveWriter:
         if segment is None:
             segment = SegmentWriter(path, self._write)
             self._segments[path] = segment
+            self._close_old(path)
             while len(self._segments) > OPEN_SEGMENTS:
                 self._segments.popitem(last=False)[1].close()
         self._segments.move_to_end(path)
         return segment
+
+    def _close_old(self, fresh: Path) -> None:
+        """Close what the camera of a segment just opened records to no longer, but never that one."""
+        hours = {path: _hour(path) for path in self._segments if path.parents[1] == fresh.parents[1]}
+        limit = max(hours.values()) - HELD_OPEN
+        for path, hour in hours.items():
+            if hour < limit and path != fresh:
+                self._segments[path].close()
+                del self._segments[path]
 
 
 def segment_path(root: Path, record: Gop | Gap) -> Path:
@@ -128,6 +140,11 @@ def segment_path(root: Path, record: Gop | Gap) -> Path:
     else:
         at, kind = record.started_at.astimezone(UTC), "gaps"
     return root / record.camera / f"{at:%Y-%m-%d}" / f"{at:%H}-{kind}.seg"
+
+
+def _hour(segment: Path) -> datetime:
+    """When a segment's hour begins."""
+    return datetime.fromisoformat(f"{segment.parent.name}T{segment.name[:2]}:00:00+00:00")
 
 
 class ArchiveReader:
@@ -246,7 +263,7 @@ class ArchiveEraser:
                 keep = [row for row in rows if row.first_at >= moment]
                 if len(keep) == len(rows) and rows:
                     continue
-                if not rows and datetime.fromisoformat(f"{day}T{segment.name[:2]}:59:59+00:00") >= moment:
+                if not rows and _hour(segment) + timedelta(hours=1) > moment:
                     continue
                 gone += segment.stat().st_size
                 if keep:

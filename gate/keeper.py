@@ -12,12 +12,13 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from connectors.archive import ArchiveEraser, ArchiveReader
 from connectors.broker import Broker
 from connectors.clickhouse import open_keeper, open_reader
-from connectors.errors import BrokerError, ConnectorError, SiteError, StoreError
+from connectors.errors import ArchiveError, BrokerError, ConnectorError, SiteError, StoreError
 from connectors.kafka import site_broker
 from connectors.site import load_site
 from connectors.store import StoreKeeper
@@ -60,9 +61,10 @@ class Keeper:
         return finish_closures(self._gate, self._store)
 
     def destroy(self) -> bool:
-        """Destroy everything captured before the retention limit; False while the clock is suspect.
+        """Destroy everything captured before the retention limit; False where something due is left.
 
-        Counted from capture: archive, pictures, rows, and the keys of days that are over.
+        Counted from capture: archive, pictures, rows, and the keys of days that are over. All is left while the clock
+        is suspect; where one camera's recordings cannot be erased, they alone are, until the next round.
         """
         gate = self._gate
         suspect = gate.clock_guard.watch()
@@ -71,8 +73,9 @@ class Keeper:
             return False
         limit = gate.not_before()
         eraser = ArchiveEraser(gate.site.archive_dir)
-        oldest = {camera: eraser.oldest(camera) for camera in ArchiveReader(gate.site.archive_dir).cameras()}
-        due = [camera for camera, at in oldest.items() if at is None or at < limit]
+        cameras = ArchiveReader(gate.site.archive_dir).cameras()
+        due = [camera for camera in cameras if _is_due(eraser, camera, limit)]
+        gone: dict[str, int] = {}
         # A day's key goes when all that it sealed is past its date.
         days = [day for day in gate.keys.days() if day < f"{limit:%Y-%m-%d}"]
         stored = self._store.oldest()
@@ -82,14 +85,20 @@ class Keeper:
             with gate.journal.act("retention.destroy", Because(), words) as outcome:
                 for day in days:
                     gate.keys.destroy(day)
-                gone = {camera: eraser.erase_before(camera, limit) for camera in due}
+                for camera in due:
+                    try:
+                        gone[camera] = eraser.erase_before(camera, limit)
+                    except (ArchiveError, OSError) as fault:
+                        log.error("recordings of %s that are past their date cannot be erased: %s", camera, fault)
+                failed = [camera for camera in due if camera not in gone]
                 views = eraser.erase_views_before(limit)
                 self._store.erase_before(limit)
                 gate.journal.destroy_volumes(gate.clock())
-                outcome.note(bytes=gone, views=views)
+                outcome.note(bytes=gone, views=views, failed=failed)
                 with gate.database.write() as s:
-                    s.add(RegisterRow(at=gate.clock(), kind="destroyed", details={**words, "bytes": gone}))
-        return True
+                    details = {**words, "bytes": gone, "failed": failed}
+                    s.add(RegisterRow(at=gate.clock(), kind="destroyed", details=details))
+        return len(gone) == len(due)
 
     def prove(self, open_broker: Callable[[], Broker]) -> None:
         """Prove where a proof is due; put it off, `PUT_OFF` times at most, while the broker may still be starting."""
@@ -110,6 +119,15 @@ class Keeper:
         self._put_off = 0
         if not prove(self._gate, self._store, broker).good:
             log.error("the proof of destruction failed: `passage retention prove` shows what was found")
+
+
+def _is_due(eraser: ArchiveEraser, camera: str, limit: datetime) -> bool:
+    """Whether a camera has anything past its date, or cannot be looked at: erasing it then says why."""
+    try:
+        at = eraser.oldest(camera)
+    except OSError:
+        return True
+    return at is None or at < limit
 
 
 def main(arguments: list[str] | None = None) -> int:

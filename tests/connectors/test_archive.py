@@ -4,7 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -257,6 +257,34 @@ def test_a_segment_being_recorded_to_is_not_rewritten(tmp_path: Path) -> None:
         ArchiveEraser(tmp_path).erase_before("c1", START + timedelta(seconds=1))
     archive.close()
     assert found(tmp_path) == [0, 1, 2]
+
+
+def test_hours_that_are_over_can_be_rewritten_while_recording_goes_on(tmp_path: Path) -> None:
+    archive, eraser = writer(tmp_path), ArchiveEraser(tmp_path)
+    day = Interval(START, START + timedelta(days=1))
+
+    def at(hour: int, minute: int) -> datetime:
+        return START + timedelta(hours=hour, minutes=minute)
+
+    def append(camera: str, *hours: int) -> None:
+        for hour in hours:
+            for half in (0, 1):
+                assert archive.append(gop(camera, 2 * hour + half, at=at(hour, 30 * half)))
+
+    append("c2", 0)  # it is behind, or silent since
+    append("c1", 0, 1, 2, 3)
+    assert eraser.erase_before("c1", at(0, 20)) > 0
+    assert found(tmp_path, day) == [1, 2, 3, 4, 5, 6, 7]
+    for camera, still_open in (("c1", at(1, 20)), ("c2", at(0, 20))):
+        with pytest.raises(ArchiveError, match="written by another process"):
+            eraser.erase_before(camera, still_open)
+    # What comes late finds its hour again, and is held once.
+    late = gop("c1", 99, at=at(0, 45))
+    assert archive.append(late) and not archive.append(late)
+    append("c1", 4)
+    assert eraser.erase_before("c1", at(1, 20)) > 0
+    archive.close()
+    assert found(tmp_path, day) == [3, 4, 5, 6, 7, 8, 9] and found(tmp_path, day, "c2") == [0, 1]
 
 
 def test_views_are_put_got_and_erased(tmp_path: Path) -> None:

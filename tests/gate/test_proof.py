@@ -5,13 +5,13 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from connectors import topics
-from connectors.archive import ArchiveReader, ArchiveWriter
+from connectors.archive import ArchiveEraser, ArchiveReader, ArchiveWriter
 from connectors.bounds import Interval
 from connectors.broker import Outgoing, TopicSettings
 from connectors.errors import KeyUnavailable, SiteError
@@ -279,6 +279,30 @@ def test_a_broker_that_shows_no_topic_was_not_looked_at(town: Town) -> None:
     (place,) = (p for p in proof.places if p.name == "topics")
     assert place.failed and "shows no frames.live" in place.looked and "infra.kafka_users" in place.looked
     assert faulty(proof) == {"topics"} and not proof.good
+
+
+@pytest.mark.parametrize("method", ["erase_before", "oldest"])
+def test_a_camera_that_cannot_be_erased_keeps_no_other_from_it(
+    town: Town, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = getattr(ArchiveEraser, method)
+
+    def fails(eraser: ArchiveEraser, camera: str, *moment: datetime) -> object:
+        if camera == "gare":
+            raise OSError("no such sector")
+        return whole(eraser, camera, *moment)
+
+    town.clock.turn(days=31)
+    town.gate.clock_guard.confirm()
+    with monkeypatch.context() as patch:
+        patch.setattr(ArchiveEraser, method, fails)
+        assert Keeper(town.gate, town.store).destroy() == (method == "oldest")  # what cannot be looked at can go
+        assert ArchiveReader(town.site.archive_dir).cameras() == (["gare"] if method == "erase_before" else [])
+    with town.gate.database.read() as s:
+        row = s.query(RegisterRow).order_by(RegisterRow.id.desc()).first()
+    assert row and (row.kind, row.details["failed"]) == ("destroyed", ["gare"] if method == "erase_before" else [])
+    assert Keeper(town.gate, town.store).destroy()
+    assert ArchiveReader(town.site.archive_dir).cameras() == []
 
 
 def test_a_proof_waits_for_a_broker_that_starts_and_fails_where_it_never_does(town: Town) -> None:
