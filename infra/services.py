@@ -61,7 +61,9 @@ def services(site: Site, file: Path) -> list[Service]:
         c.model_dump(mode="json") | {"url": c.url.get_secret_value(), "mode": site.mode(c)} for c in site.cameras
     ]
     recorded = [{k: v for k, v in c.items() if k not in ("indexing", "mode", "group", "label")} for c in cameras]
-    kafka = site.kafka.model_dump(mode="json")
+    kafka, stored = site.kafka.model_dump(mode="json"), site.store.model_dump(mode="json")
+    # What the runs of orders read: they start and end with the jobs.
+    of_runs = (stored, site.index.model_dump(mode="json"), site.gate.port, site.sealing)
     # How a camera is reached is capture's business alone: no other process starts anew for a changed password.
     shown = [{k: v for k, v in c.items() if k not in _REACHING} for c in cameras]
     everything = _fingerprint(site.model_dump(mode="json", exclude={"cameras"}), shown)
@@ -77,6 +79,7 @@ def services(site: Site, file: Path) -> list[Service]:
                 command=python("infra.kafka_broker"),
                 probe=health.tcp(site.kafka.port),
                 stop_s=20.0,
+                settings=_fingerprint(kafka),
             )
         )
         found.append(
@@ -97,6 +100,7 @@ def services(site: Site, file: Path) -> list[Service]:
                 command=python("infra.store_server"),
                 probe=health.http(f"{site.store.address}/ping"),
                 stop_s=20.0,
+                settings=_fingerprint(stored, site.retention_days, site.metrics_port),
             )
         )
     found.append(
@@ -127,7 +131,7 @@ def services(site: Site, file: Path) -> list[Service]:
             command=python("flows.record"),
             probe=metrics("record"),
             needs=(*broker, "gate"),
-            settings=_fingerprint(kafka, [c["name"] for c in cameras]),
+            settings=_fingerprint(kafka, [c["name"] for c in cameras], site.metrics_port),
         )
     )
     found.append(
@@ -139,7 +143,7 @@ def services(site: Site, file: Path) -> list[Service]:
             # Sealing needs the public keys that the gate writes ahead.
             needs=(*broker, "gate"),
             may_finish=all(camera.is_file for camera in site.cameras),
-            settings=_fingerprint(kafka, recorded, site.sealing),
+            settings=_fingerprint(kafka, recorded, site.sealing, site.metrics_port),
         )
     )
     if any(site.mode(camera) == "continuous" for camera in site.cameras):
@@ -172,7 +176,7 @@ def services(site: Site, file: Path) -> list[Service]:
             command=python("infra.jobs"),
             probe=health.always,
             needs=(*broker, *store, "gate"),
-            settings=_fingerprint(kafka, [c["name"] for c in cameras]),
+            settings=_fingerprint(kafka, [c["name"] for c in cameras], site.metrics_port, *of_runs),
         )
     )
     found.append(

@@ -154,6 +154,8 @@ class Supervisor:
             successor = wanted.get(name)
             if successor is not None and successor.identity == w.service.identity:
                 w.service = successor
+                if w.ending_until is not None:  # it was to end, or to become another, and is wanted as it was after all
+                    w.successor, w.gone = successor, False
                 continue
             ended.append(name)
             if w.child is not None:

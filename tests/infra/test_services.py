@@ -36,3 +36,24 @@ def test_nobody_speaks_to_the_broker_before_the_rights_are_laid_down(file: Path)
     users = found["kafka-users"]
     assert users.may_finish and not users.probe()
     assert {name for name, s in found.items() if "kafka-users" in s.needs} == {"record", "capture", "jobs"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "started_anew"),
+    [
+        (["metrics_port = 28700"], {"store", "gate", "keeper", "record", "capture", "jobs"}),
+        (["[index]", "processes = 3"], {"gate", "keeper", "jobs"}),
+        (["[kafka]", "live_hours = 48"], {"kafka", "gate", "keeper", "record", "capture", "jobs"}),
+        (["[store]", "port = 28123"], {"store", "gate", "keeper", "jobs"}),
+        (["retention_days = 7"], {"store", "gate", "keeper"}),
+        (["sealing = false"], {"gate", "keeper", "capture", "jobs"}),
+        (["[dashboard]", "port = 28501"], {"gate", "keeper", "dashboard"}),
+        ([], set()),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_changed_setting_starts_anew_who_reads_it_at_its_start(
+    file: Path, lines: list[str], started_anew: set[str]
+) -> None:
+    before, after = stack(file), stack(file, *lines)
+    assert {name for name, s in before.items() if s.identity != after[name].identity} == started_anew

@@ -257,6 +257,21 @@ def test_a_change_touches_only_what_it_changes(world: World) -> None:
     assert world.ended == ["old"]
 
 
+@pytest.mark.parametrize("meanwhile", ["gone", "another"])
+def test_what_is_wanted_again_while_it_ends_is_started_as_it_was(world: World, meanwhile: str) -> None:
+    world.stubborn = {"index"}
+    services = [world.service("kafka"), world.service("index", "kafka")]
+    supervisor = Supervisor(services, world, world.clock)
+    run(supervisor, world, 1)
+    supervisor.change(services[:1] if meanwhile == "gone" else [services[0], world.service("index", settings="new")])
+    run(supervisor, world, 5)
+    supervisor.change(services)
+    run(supervisor, world, 10)
+    assert world.started == ["kafka", "index", "index"]
+    assert states(supervisor) == {"kafka": "running", "index": "running"}
+    assert supervisor.watched["index"].service.settings == ""
+
+
 def test_a_change_kills_what_does_not_end(world: World) -> None:
     world.stubborn = {"a"}
     supervisor = Supervisor([world.service("a")], world, world.clock)
