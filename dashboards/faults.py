@@ -17,6 +17,7 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"intervals: this basis allows (.+) in all, not (.+)", "Heures : ce fondement permet {0} en tout, pas {1}."),
     (r"expires_at: .* is already past", "Expire le : cette date est passée."),
     (r"expires_at: three years at most", "Expire le : trois ans au plus."),
+    (r"expires_at: an amendment takes nothing away.*", "Nouvelle échéance : pas avant l'actuelle ; sinon, « Clore »."),
     (r"received_at: .*", "Reçue le : une heure passée."),
     (r"authority_name: .*", "Nom et qualité : écrivez qui demande ou signe, et son service."),
     (r"authority: article (\S+) is for .*", "Autorité : l'article {0} n'est pas ouvert à celle-ci."),

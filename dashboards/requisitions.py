@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import get_args
 
 import streamlit as st
@@ -128,6 +128,8 @@ def _amend(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str
         )
         a, b = st.columns(2)
         written_from, written_to = a.text_input(t("from"), placeholder=t("no_more_hours")), b.text_input(t("to"))
+        until = requisition.expires_at.astimezone(zone()).date()
+        expiry = st.date_input(t("later_expiry"), None, until, format="DD/MM/YYYY", help=t("later_expiry_help"))
         document = st.file_uploader(t("document"), type=SCANS)
         if not st.form_submit_button(t("amend")):
             return
@@ -143,8 +145,14 @@ def _amend(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str
             document=document.getvalue(),
             cameras=tuple(chosen),
             intervals=() if interval is None else (interval,),
+            expires_at=None if expiry is None else _end_of(expiry),
         )
         st.rerun()
+
+
+def _end_of(day: date) -> datetime:
+    """The last minute of a day of the town's."""
+    return datetime.combine(day, time(23, 59), zone()).astimezone(UTC)
 
 
 def _form(gate: GateClient, labels: dict[str, str]) -> None:
@@ -202,7 +210,7 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
             purpose=purpose,
             cameras=tuple(chosen),
             intervals=(interval,),
-            expires_at=datetime.combine(expiry, time(23, 59), zone()).astimezone(UTC),
+            expires_at=_end_of(expiry),
             received_at=received,
             document=None if document is None else document.getvalue(),
         )

@@ -299,6 +299,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
     cameras: tuple[str, ...] = ()
     intervals: tuple[Interval, ...] = ()
     expires_at: datetime | None = None
+    """A later end."""
 
 
 class DraftSent(msgspec.Struct, frozen=True, kw_only=True):

@@ -108,7 +108,7 @@ def amend(
     document: Annotated[Path, typer.Option(help="The scan: PDF, PNG, JPEG or TIFF.")],
     camera: Annotated[list[str] | None, typer.Option("--camera", help="Cameras it adds.")] = None,
     during: Annotated[list[str] | None, typer.Option("--during", help="Intervals it adds.")] = None,
-    expires: Annotated[str, typer.Option(help="A new end: a time.")] = "",
+    expires: Annotated[str, typer.Option(help="A later end: a time.")] = "",
     site: SiteFile = SITE,
     as_json: AsJson = False,
 ) -> None:

@@ -152,10 +152,15 @@ class Requisitions:
             before_cameras, before_intervals = frozenset(row.cameras), read(row.intervals)
             cameras = sorted(before_cameras | set(amendment.cameras))
             intervals = merged((*before_intervals, *amendment.intervals))
+            fresh_cameras = tuple(c for c in cameras if c not in before_cameras)
+            fresh_intervals = tuple(i for i in amendment.intervals if not covered(i, before_intervals))
             draft = _as_draft(row, cameras=tuple(cameras), intervals=intervals, expires_at=amendment.expires_at)
-            faults = self.faults(draft, now)
+            faults = self.faults(draft, now, fresh_intervals)
             if not amendment.reference.strip():
                 faults.append("reference: give the amending document's own")
+            # One without a time zone is among the faults already.
+            if draft.expires_at.tzinfo is not None and draft.expires_at < row.expires_at:
+                faults.append("expires_at: an amendment takes nothing away; to end it earlier, close it")
             if not (amendment.cameras or amendment.intervals or amendment.expires_at):
                 faults.append("the amendment adds nothing: name cameras, intervals or an expiry")
             if faults:
@@ -177,8 +182,6 @@ class Requisitions:
             row.cameras, row.intervals = cameras, written(intervals)
             row.expires_at = amendment.expires_at or row.expires_at
             orders: list[Opened] = []
-            fresh_cameras = tuple(c for c in cameras if c not in before_cameras)
-            fresh_intervals = tuple(i for i in amendment.intervals if not covered(i, before_intervals))
             if fresh_cameras:
                 orders.append(self._order(s, row, fresh_cameras, intervals, now))
             if fresh_intervals:
@@ -235,8 +238,11 @@ class Requisitions:
             rows = select(OrderRow.id).where(OrderRow.requisition == requisition).order_by(OrderRow.issued_at)
             return list(s.scalars(rows))
 
-    def faults(self, draft: RequisitionDraft, now: datetime) -> list[str]:
-        """Everything that keeps it from being registered; empty when it holds together."""
+    def faults(self, draft: RequisitionDraft, now: datetime, fresh: tuple[Interval, ...] | None = None) -> list[str]:
+        """Everything that keeps it from being registered; empty when it holds together.
+
+        `fresh`: its intervals that nothing named before, whose recordings must still be there; all of them where None.
+        """
         faults: list[str] = []
         if draft.basis not in ACTS:
             return [f"basis {draft.basis!r}: one of {', '.join(ACTS)}"]
@@ -252,7 +258,7 @@ class Requisitions:
             faults.append("cameras: name at least one")
         if not draft.intervals:
             faults.append("intervals: name at least one")
-        for interval in draft.intervals:
+        for interval in draft.intervals if fresh is None else fresh:
             if interval.end > now:
                 faults.append(f"intervals: {interval.end:%Y-%m-%d %H:%M:%S} UTC has not happened yet")
             if interval.end <= self._not_before():

@@ -35,7 +35,7 @@ from gate.messages import (
     State,
 )
 from reid.passage import COLOURS, VEHICLE_CLASSES
-from tests.gate.town import START, Town
+from tests.gate.town import PDF, START, Town
 
 pytestmark = pytest.mark.slow
 
@@ -261,6 +261,34 @@ def _alone(monkeypatch: pytest.MonkeyPatch, town: Town, login: str, script: Call
     held = town.client(login)
     monkeypatch.setattr("dashboards.session.client", lambda: held)
     return AppTest.from_function(script, default_timeout=30).run()
+
+
+def _requisitions(monkeypatch: pytest.MonkeyPatch, town: Town, login: str) -> AppTest:
+    def script() -> None:
+        from dashboards import requisitions, session, times
+
+        gate = session.client()
+        person = gate.whoami()
+        times.use_zone_of(person)
+        requisitions.page(gate, person, gate.cameras())
+
+    return _alone(monkeypatch, town, login, script)
+
+
+def test_a_requisition_is_prolonged_on_its_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    requisition = town.opened()
+    ends = (START + timedelta(days=20)).date()
+    app = _requisitions(monkeypatch, town, "chef")
+    field = next(d for d in app.date_input if d.label == TEXTS["later_expiry"][0])
+    assert field.value is None and field.min == ends
+    field.set_value(ends + timedelta(days=30))
+    next(f for f in app.text_input if f.label == TEXTS["amend_reference"][0]).set_value("PV bis")
+    app.file_uploader[-1].set_value(("scan.pdf", PDF, "application/pdf"))
+    app = _button(app, "amend").click().run()
+    assert not app.exception and not app.error, _said(app)
+    prolonged = town.gate.requisitions.info(requisition)
+    assert f"{prolonged.expires_at:%Y-%m-%d %H:%M}" == "2026-05-09 21:59"  # midnight but a minute, in Paris
+    assert prolonged.amendments == 1 and prolonged.cameras == ("gare", "mairie")
 
 
 def test_the_yearly_report_as_a_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

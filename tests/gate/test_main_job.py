@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The main job through service and client, from signing in to pictures, and what is refused on the way."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from tests.gate.town import PASSWORD, PDF, START, Town, canaries
 
 ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace", "export")
 SECOND = timedelta(seconds=1)
+EARLIER = START + timedelta(days=19)
 
 
 def at(second: float) -> object:
@@ -435,6 +436,36 @@ def test_amendment_widens_on_a_document_and_only_then(case: tuple[Town, str, Gat
         tech.rewind(grant, "pont", span(12, 20))
     fresh = tech.grant(requisition, ("rewind",), cameras=("pont",))
     assert canaries(tech.rewind(fresh.id, "pont", span(12, 20)))
+
+
+def test_what_was_secured_is_widened_and_prolonged_when_it_is_older_than_the_retention(town: Town) -> None:
+    requisition = town.opened(expires_at=START + timedelta(days=40))
+    town.clock.turn(days=31)
+    town.gate.clock_guard.confirm()
+    chef, later = town.client("chef"), START + timedelta(days=90)
+    yesterday = Interval(START + timedelta(days=30), START + timedelta(days=30, seconds=10))
+    assert chef.amend(requisition, reference="bis", document=PDF, expires_at=later).expires_at == later
+    widened = chef.amend(requisition, reference="ter", document=PDF, intervals=(span(10, 20), yesterday))
+    assert widened.intervals == (span(10, 40), yesterday) and widened.expires_at == later
+    with pytest.raises(Invalid, match="destroyed"):
+        chef.amend(requisition, reference="quater", document=PDF, intervals=(span(30, 50),))
+
+
+@pytest.mark.parametrize(
+    ("end", "words"), [(EARLIER, "takes nothing away"), (EARLIER.replace(tzinfo=None), "time zone")]
+)
+def test_no_amendment_ends_a_requisition_earlier(town: Town, end: datetime, words: str) -> None:
+    requisition = town.opened(expires_at=START + timedelta(days=20))
+    with pytest.raises(Invalid, match=words):
+        town.client("chef").amend(requisition, reference="bis", document=PDF, cameras=("pont",), expires_at=end)
+    assert town.gate.requisitions.info(requisition).cameras == ("gare", "mairie")
+
+
+def test_a_narrow_basis_is_not_widened_beyond_its_longest(town: Town) -> None:
+    requisition = town.opened(basis="inspection", article="", authority=None, cameras=("gare",))
+    long = Interval(START - timedelta(hours=3), START - timedelta(hours=1))
+    with pytest.raises(Invalid, match="allows 2:00:00 in all"):
+        town.client("chef").amend(requisition, reference="bis", document=PDF, intervals=(long,))
 
 
 def test_narrow_bases(town: Town) -> None:
