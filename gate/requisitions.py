@@ -67,10 +67,8 @@ class Requisitions:
             raise Invalid(*faults)
         identifier = "r" + secrets.token_hex(10)
         with self._database.write() as s:
-            same = select(RequisitionRow.id).where(
-                RequisitionRow.reference == draft.reference.strip(), RequisitionRow.state != "closed"
-            )
-            if s.scalar(same) is not None:
+            same = s.scalars(select(RequisitionRow).where(RequisitionRow.reference == draft.reference.strip()))
+            if any(self._state(row, now) in ("draft", "open") for row in same):
                 raise Conflict(f"{draft.reference} is already registered: amend it, or close it first")
             row = RequisitionRow(
                 id=identifier,

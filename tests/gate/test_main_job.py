@@ -490,6 +490,22 @@ def test_a_requisition_expires_by_itself(case: tuple[Town, str, GateClient, str]
         town.client("tech").grant(requisition, ("rewind",))
 
 
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_reference_is_free_again_once_its_requisition_has_ended(town: Town, swept: bool) -> None:
+    first = town.opened(expires_at=START + timedelta(days=2))
+    greffe = town.client("greffe")
+    with pytest.raises(Conflict, match="already registered"):
+        greffe.draft(**town.words())
+    town.clock.turn(days=3)
+    if swept:
+        town.gate.requisitions.close(first, None, "expired")
+    again = town.client("greffe").draft(**town.words())
+    with pytest.raises(Conflict, match="already registered"):  # its own draft waits
+        town.client("greffe").draft(**town.words())
+    town.client("greffe").close_requisition(again.id)
+    assert town.client("greffe").draft(**town.words()).state == "draft"
+
+
 def test_people_are_the_administrators(town: Town) -> None:
     admin = town.client("admin")
     made = admin.make_person("lea", "Léa Roy", ("technician",), PASSWORD)
