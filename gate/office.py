@@ -162,9 +162,7 @@ class Office:
         words = msgspec.to_builtins(draft)
         with gate.journal.act("requisition.draft", gate.because(live, purpose=draft.purpose[:500]), words) as outcome:
             duty(live.person, "register", gate.now())
-            info = gate.requisitions.draft(draft, live.person)
-            if document is not None:
-                info = gate.requisitions.attach(info.id, document)
+            info = gate.requisitions.draft(draft, live.person, document)
             outcome.note(requisition=info.id, document=info.document)
             return info
 

@@ -59,8 +59,11 @@ class Requisitions:
         self._not_before = not_before
         self._documents = documents
 
-    def draft(self, draft: RequisitionDraft, by: Person) -> RequisitionInfo:
-        """Register a draft; Invalid with every fault when it does not hold together."""
+    def draft(self, draft: RequisitionDraft, by: Person, document: bytes | None = None) -> RequisitionInfo:
+        """Register a draft, with its scanned document when it is at hand; nothing is kept of one that is refused.
+
+        Invalid with every fault when it does not hold together, Conflict while another one has its reference.
+        """
         now = self._clock()
         faults = self.faults(draft, now)
         if faults:
@@ -85,6 +88,7 @@ class Requisitions:
                 purpose=draft.purpose.strip(),
                 expires_at=draft.expires_at,
                 state="draft",
+                document="" if document is None else self._documents.keep(document),
                 received_at=draft.received_at,
                 registered_by=by.id,
                 registered_at=now,

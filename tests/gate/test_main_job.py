@@ -411,6 +411,17 @@ def test_requisitions_that_do_not_hold_together(town: Town, change: dict[str, ob
         town.client("greffe").draft(**town.words(**change))
 
 
+def test_a_draft_whose_scan_is_refused_leaves_nothing_in_the_way_of_the_next(town: Town) -> None:
+    greffe = town.client("greffe")
+    with pytest.raises(Invalid, match="PDF"):
+        greffe.draft(**town.words(document=b"MZ an executable"))
+    assert not greffe.requisitions()
+    assert greffe.draft(**town.words()).document
+    with pytest.raises(Conflict):
+        greffe.draft(**town.words(document=b"%PDF-1.4 of one that is refused"))
+    assert len(list(town.gate.folders.documents.iterdir())) == 1
+
+
 def test_all_faults_at_once_and_no_opening_without_the_document(town: Town) -> None:
     greffe = town.client("greffe")
     with pytest.raises(Invalid) as refused:
