@@ -28,7 +28,7 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"document: a scan is .*", "Document : un fichier PDF, PNG, JPEG ou TIFF."),
     (r"document: \d+ bytes; at most (\d+)", "Document : {0} octets au plus."),
     (r"the amendment adds nothing.*", "L'extension n'ajoute rien : des caméras, des heures ou une échéance."),
-    (r"(.+) is already registered: .*", "{0} est déjà enregistrée : étendez-la, ou fermez-la d'abord."),
+    (r"(.+) is already registered: .*", "{0} est déjà enregistrée : étendez-la, ou « Clore » d'abord."),
     (r"(.+) registered (.+): .* widens it", "{0} a enregistré {1} : l'autre personne du greffe l'étend."),
     (r"(.+) registered (.+): the other registrar.*", "{0} a enregistré {1} : l'autre personne du greffe l'ouvre."),
     (r"(\S+) holds no recording from .*", "Aucun enregistrement de {0} à ce moment."),

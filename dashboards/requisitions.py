@@ -64,11 +64,12 @@ def _one(gate: GateClient, person: Whoami, requisition: RequisitionInfo, labels:
     try:
         if requisition.state == "draft" and "open" in person.duties:
             _draft(gate, requisition, right)
-        if requisition.state == "open" and "close" in person.duties:
-            sure = left.checkbox(t("close_confirm"), key=f"sure-{requisition.id}")
+        if requisition.state in ("draft", "open") and "close" in person.duties:
+            sure = left.checkbox(t(f"close_confirm_{requisition.state}"), key=f"sure-{requisition.id}")
             if right.button(t("close"), key=f"close-{requisition.id}", disabled=not sure, width="stretch"):
                 gate.close_requisition(requisition.id)
                 st.rerun()
+        if requisition.state == "open" and "open" in person.duties:
             with left.expander(t("amend")):
                 _amend(gate, requisition, labels)
         if requisition.review_due and "review" in person.duties:

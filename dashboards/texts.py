@@ -156,7 +156,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "save_draft": ("Enregistrer le projet", "Save the draft"),
     "open": ("Ouvrir", "Open"),
     "close": ("Clore", "Close"),
-    "close_confirm": (
+    "close_confirm_draft": (
+        "Je confirme : ce projet ne sera pas ouvert.",
+        "I confirm: this draft will not be opened.",
+    ),
+    "close_confirm_open": (
         "Je confirme : l'index et les droits de cette réquisition seront effacés.",
         "I confirm: the index and the rights of this requisition will be erased.",
     ),

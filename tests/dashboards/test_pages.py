@@ -275,6 +275,16 @@ def _requisitions(monkeypatch: pytest.MonkeyPatch, town: Town, login: str) -> Ap
     return _alone(monkeypatch, town, login, script)
 
 
+def test_a_draft_is_closed_on_its_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = town.client("greffe").draft(**town.words(document=None))
+    app = _requisitions(monkeypatch, town, "greffe")
+    app = app.checkbox(key=f"sure-{draft.id}").check().run()
+    app = app.button(key=f"close-{draft.id}").click().run()
+    assert not app.exception and not app.error
+    assert town.gate.requisitions.info(draft.id).state == "closed"
+    assert text("register_ended", "fr", n=1) in [e.label for e in app.expander]
+
+
 def test_a_requisition_is_prolonged_on_its_page(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     requisition = town.opened()
     ends = (START + timedelta(days=20)).date()
