@@ -81,13 +81,13 @@ def _choose(gate: GateClient) -> RequisitionInfo | None:
 
 
 def _grant(gate: GateClient, requisition: RequisitionInfo) -> GrantInfo:
-    """One grant for this session, requisition and directing officer, asked for again when it has expired."""
+    """One grant for this session, requisition and directing officer; another when it has expired or was widened."""
     with st.sidebar:
         directed_by = st.text_input(
             t("directed_by"), requisition.authority_name, help=t("directed_by_help"), key=f"directed-{requisition.id}"
         ).strip()
-    held: dict[tuple[str, str], GrantInfo] = st.session_state.setdefault("grants", {})
-    key = (requisition.id, directed_by)
+    held: dict[tuple[object, ...], GrantInfo] = st.session_state.setdefault("grants", {})
+    key = (requisition.id, directed_by, requisition.cameras, requisition.intervals, requisition.expires_at)
     grant = held.get(key)
     if grant is None or grant.expires_at <= datetime.now(UTC) + timedelta(seconds=30):
         grant = held[key] = gate.grant(requisition.id, acts=requisition.acts, directed_by=directed_by)

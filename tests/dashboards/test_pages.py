@@ -8,7 +8,7 @@ import io
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -167,6 +167,27 @@ def test_the_place_and_time_stay_while_another_tab_is_looked_at(town: Town, page
 def _button(app: AppTest, key: str, **values: object):  # type: ignore[no-untyped-def]
     label = text(key, "fr", **values)
     return next(b for b in app.button if b.label == label)
+
+
+def test_a_widened_requisition_is_looked_at_as_widened_without_reloading(
+    town: Town, page: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TownTime(datetime):
+        """By the clock on the wall the grants of this town have long expired."""
+
+        @classmethod
+        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
+            return town.clock()
+
+    monkeypatch.setattr("dashboards.investigation.datetime", TownTime)
+    requisition = town.opened()
+    app = page.run()
+    assert app.selectbox(key="rewind_camera").options == ["Mairie", "Gare"]
+    town.client("chef").amend(requisition, reference="bis", document=PDF, cameras=("pont",))
+    for _ in range(2):
+        app = app.run()
+        assert app.selectbox(key="rewind_camera").options == ["Mairie", "Gare", "Pont"]
+    assert [e["phase"] for e in town.journal() if e["act"] == "grant"] == ["intent", "outcome"] * 2
 
 
 def test_a_scope_that_begins_between_two_seconds_is_played_whole(town: Town, page: AppTest) -> None:
