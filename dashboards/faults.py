@@ -24,7 +24,7 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"inquiry: .*", "Procédure : écrivez sa référence."),
     (r"offence: say which", "Infraction : écrivez laquelle."),
     (r"prosecutor_authorisation: .*", "Autorisation du procureur : l'article 77-1-1 demande sa référence et sa date."),
-    (r"attach the scanned requisition first", "Joignez d'abord le document numérisé."),
+    (r"attach the scanned document first", "Joignez d'abord le document numérisé."),
     (r"document: a scan is .*", "Document : un fichier PDF, PNG, JPEG ou TIFF."),
     (r"document: \d+ bytes; at most (\d+)", "Document : {0} octets au plus."),
     (r"the amendment adds nothing.*", "L'extension n'ajoute rien : des caméras, des heures ou une échéance."),

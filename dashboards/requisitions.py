@@ -100,8 +100,8 @@ def _documents(gate: GateClient, requisition: RequisitionInfo, place: st.delta_g
 
 
 def _draft(gate: GateClient, requisition: RequisitionInfo, right: st.delta_generator.DeltaGenerator) -> None:
-    """Opening needs the scanned document: ask for it first."""
-    needs = requisition.basis == "requisition" and not requisition.document
+    """Opening may need the scanned document: ask for it first."""
+    needs = requisition.lacks_document
     if needs:
         document = st.file_uploader(t("document"), type=SCANS, key=f"scan-{requisition.id}")
         if document is not None and st.button(t("attach"), key=f"attach-{requisition.id}"):

@@ -2,9 +2,9 @@
 """Who may see what, when, and why. This file is the statement of the rules; nothing else decides.
 
 Why: the legal basis
- 1. Nobody sees a picture without a *grant*, and only `authorise` makes one. It rests on one *legal basis*: registered
-    with its document, opened, not closed, not expired (CPP 60-1, 77-1-1, 99-3; for the officer with regular access,
-    Cass. crim. 21 Nov 2023, 23-81.591).
+ 1. Nobody sees a picture without a *grant*, and only `authorise` makes one. It rests on one *legal basis*: registered,
+    opened on its document (`WITHOUT_DOCUMENT`: the two that have none), not closed, not expired (CPP 60-1, 77-1-1,
+    99-3; for the officer with regular access, Cass. crim. 21 Nov 2023, 23-81.591).
  2. A requisition allows every act. The other bases are narrow: none allows a search, a trace or an export (`ACTS`), and
     none may name more than its `LONGEST`.
  3. The *purpose* of a grant is the one that its basis states, and no other.
@@ -66,6 +66,9 @@ LONGEST: dict[Basis, timedelta | None] = {
     "maintenance": timedelta(minutes=1),
 }
 """The longest stretch that a basis may name for a camera; None: as long as its document says."""
+
+WITHOUT_DOCUMENT: frozenset[Basis] = frozenset({"habilitated_officer", "maintenance"})
+"""Opened without one: an officer with regular access consults without a requisition; maintenance is the town's own."""
 
 Duty = Literal[
     "operate",

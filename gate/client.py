@@ -199,7 +199,10 @@ class GateClient:
         received_at: datetime | None = None,
         document: bytes | None = None,
     ) -> m.RequisitionInfo:
-        """Register a draft; `document`, the scan (PDF, PNG, JPEG, TIFF), is needed before opening. Registrar."""
+        """Register a draft. Registrar.
+
+        `document`, the scan (PDF, PNG, JPEG, TIFF), is needed before opening, but for bases that have none.
+        """
         sent = m.DraftSent(
             draft=m.RequisitionDraft(
                 reference=reference,

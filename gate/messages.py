@@ -80,6 +80,8 @@ class RequisitionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One person both registered and opened or widened it, and the auditor has not looked yet."""
     document: str = ""
     """SHA-256 of the scanned document, empty while there is none."""
+    lacks_document: bool = False
+    """Whether its scan must be attached before it is opened."""
     registered_by: str = ""
     opened_by: str = ""
     """Names of the persons."""

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from connectors.bounds import Interval
 from connectors.site import Site
-from gate.access import ACTS, LONGEST, LegalBasis, Person, covered, may_open
+from gate.access import ACTS, LONGEST, WITHOUT_DOCUMENT, LegalBasis, Person, covered, may_open
 from gate.database import AmendmentRow, Database, GrantRow, OrderRow, PersonRow, RequisitionRow
 from gate.documents import Documents
 from gate.errors import Conflict, DutyRefused, Invalid, NotFound
@@ -128,8 +128,8 @@ class Requisitions:
             if row.state != "draft":
                 raise Conflict(f"{row.reference} is {self._state(row, now)}: only a draft is opened")
             faults = self.faults(_as_draft(row), now)
-            if row.basis == "requisition" and not row.document:
-                faults.append("attach the scanned requisition first")
+            if _lacks_document(row):
+                faults.append("attach the scanned document first")
             if faults:
                 raise Invalid(*faults)
             row.review_due = _alone(row, by, others_on_duty, "opens")
@@ -332,6 +332,7 @@ class Requisitions:
             closed_at=row.closed_at,
             review_due=row.review_due,
             document=row.document,
+            lacks_document=_lacks_document(row),
             registered_by=_name(s, row.registered_by),
             opened_by=_name(s, row.opened_by),
             received_at=row.received_at,
@@ -339,6 +340,11 @@ class Requisitions:
             amending_documents=amending,
             acts=cast("tuple[Act, ...]", tuple(sorted(ACTS[cast("Basis", row.basis)]))),
         )
+
+
+def _lacks_document(row: RequisitionRow) -> bool:
+    """Whether a scan must be attached before it is opened."""
+    return row.basis not in WITHOUT_DOCUMENT and not row.document
 
 
 def _amending(s: Session, row: RequisitionRow) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -22,7 +23,7 @@ from gate.errors import (
     SignedOut,
     SignInRefused,
 )
-from gate.messages import Act, Amendment, Decision
+from gate.messages import Act, Amendment, Basis, Decision
 from gate.sessions import session_id
 from tests.gate.town import PASSWORD, PDF, START, Town, canaries
 
@@ -447,6 +448,18 @@ def test_amendment_widens_on_a_document_and_only_then(case: tuple[Town, str, Gat
         tech.rewind(grant, "pont", span(12, 20))
     fresh = tech.grant(requisition, ("rewind",), cameras=("pont",))
     assert canaries(tech.rewind(fresh.id, "pont", span(12, 20)))
+
+
+@pytest.mark.parametrize("basis", get_args(Basis))
+def test_only_a_consultation_and_a_maintenance_still_are_opened_without_a_document(town: Town, basis: Basis) -> None:
+    drafted = town.client("greffe").draft(**town.words(basis=basis, cameras=("gare",), document=None))
+    chef = town.client("chef")
+    assert drafted.lacks_document == (basis not in ("habilitated_officer", "maintenance"))
+    if drafted.lacks_document:
+        with pytest.raises(Invalid, match="attach the scanned document first"):
+            chef.open(drafted.id)
+        assert not chef.attach(drafted.id, PDF).lacks_document
+    assert chef.open(drafted.id).state == "open"
 
 
 def test_what_was_secured_is_widened_and_prolonged_when_it_is_older_than_the_retention(town: Town) -> None:
