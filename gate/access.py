@@ -46,6 +46,7 @@ from gate.errors import (
     GrantUnknown,
     HabilitationLapsed,
     OutsideScope,
+    Refused,
 )
 from gate.messages import Act, Basis, Role, State
 
@@ -227,10 +228,20 @@ def duty(person: Person, what: Duty, now: datetime) -> None:
         raise HabilitationLapsed(f"{person.name} has no agrément in force: the administrator registers the new one")
 
 
+def may(person: Person, what: Duty, now: datetime) -> bool:
+    """Whether `duty` lets the person do this kind of work."""
+    try:
+        duty(person, what, now)
+    except Refused:
+        return False
+    return True
+
+
 def may_open(opener: str, registered_by: str, others_on_duty: frozenset[str]) -> bool:
     """Whether this person may open, or widen, what that person registered; True alone means that it must be reviewed.
 
-    Where two registrars are on duty, the one who registered does neither. `others_on_duty` never holds the opener.
+    Where two registrars are on duty, the one who registered does neither. `others_on_duty` holds neither the opener nor
+    anybody who could not open it now.
     """
     return opener != registered_by or not others_on_duty
 

@@ -9,11 +9,11 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from gate.access import DUTIES, Duty, Person, duty
+from gate.access import DUTIES, Duty, Person, duty, may
 from gate.authenticators import check_renewal
 from gate.bilan import bilan
 from gate.closure import begin_closure
-from gate.errors import Refused, SignInRefused
+from gate.errors import SignInRefused
 from gate.evidence import Evidence
 from gate.gate import Gate
 from gate.journal import Because
@@ -114,14 +114,8 @@ class Office:
 
     def _duties(self, live: Live) -> tuple[str, ...]:
         """What the rules let this person do now."""
-        allowed: list[str] = []
-        for what in DUTIES:
-            try:
-                duty(live.person, what, self._gate.now())
-            except Refused:
-                continue
-            allowed.append(what)
-        return tuple(allowed)
+        now = self._gate.now()
+        return tuple(what for what in DUTIES if may(live.person, what, now))
 
     def cameras(self) -> tuple[CameraInfo, ...]:
         """Where cameras stand; never what they saw, never their address."""
@@ -189,7 +183,7 @@ class Office:
         gate = self._gate
         with gate.journal.act("requisition.open", gate.because(live, requisition=identifier)) as outcome:
             duty(live.person, "open", gate.now())
-            others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
+            others = gate.sessions.on_duty("open", apart_from=live.person.id)
             opened = gate.requisitions.open(identifier, live.person, others)
             outcome.note(order=opened.order, review_due=opened.review_due)
         self._begin()
@@ -202,7 +196,7 @@ class Office:
         words = msgspec.to_builtins(amendment)
         with gate.journal.act("requisition.amend", gate.because(live, requisition=identifier), words) as outcome:
             duty(live.person, "open", gate.now())
-            others = gate.sessions.on_duty("registrar", apart_from=live.person.id)
+            others = gate.sessions.on_duty("open", apart_from=live.person.id)
             opened = gate.requisitions.amend(identifier, amendment, document, live.person, others)
             outcome.note(orders=[o.order for o in opened])
         self._begin()

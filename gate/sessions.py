@@ -12,9 +12,10 @@ from typing import Literal
 
 from sqlalchemy import bindparam, select, update
 
-from gate.access import Person
-from gate.database import Database, PersonRow, SessionRow
+from gate.access import Duty, Person, may
+from gate.database import Database, SessionRow
 from gate.errors import SignedOut
+from gate.people import person_of
 from gate.standing import SessionNow, session_now
 
 LONGEST = timedelta(hours=12)
@@ -79,20 +80,15 @@ class Sessions:
             if row is not None and row.ended_at is None:
                 row.ended_at = self._clock()
 
-    def on_duty(self, role: str, *, apart_from: str) -> frozenset[str]:
-        """Ids of the other persons of a role who have a session in force now."""
+    def on_duty(self, what: Duty, *, apart_from: str) -> frozenset[str]:
+        """Ids of the other persons who have a session in force now and may do this work now."""
         now = self._clock()
+        signed_in = select(SessionRow.person).where(
+            SessionRow.ended_at.is_(None), SessionRow.ends_at > now, SessionRow.seen_at > now - self._idle
+        )
         with self._database.read() as s:
-            rows = s.execute(
-                select(SessionRow, PersonRow)
-                .join(PersonRow, PersonRow.id == SessionRow.person)
-                .where(SessionRow.ended_at.is_(None), SessionRow.ends_at > now, SessionRow.seen_at > now - self._idle)
-            ).all()
-            return frozenset(
-                person.id
-                for _, person in rows
-                if role in person.roles and person.left_at is None and person.id != apart_from
-            )
+            others = [person_of(s, person) for person in set(s.scalars(signed_in)) - {apart_from}]
+        return frozenset(person.id for person in others if may(person, what, now))
 
     def _in_force(self, identifier: str, now: datetime) -> SessionNow:
         row = session_now(self._database, identifier)

@@ -367,6 +367,15 @@ def test_who_registers_does_not_open_while_another_is_on_duty(town: Town) -> Non
         audit.review(drafted.id)
 
 
+def test_who_may_not_work_is_not_on_duty(town: Town) -> None:
+    chef, greffe = town.client("chef"), town.client("greffe")
+    drafted = greffe.draft(**town.words())
+    town.gate.people.withdraw_credentials(town.people["chef"], "habilitation", "H-chef")
+    with pytest.raises(HabilitationLapsed):
+        chef.open(drafted.id)
+    assert greffe.open(drafted.id).review_due
+
+
 def test_who_registers_does_not_widen_while_another_is_on_duty(town: Town) -> None:
     requisition = town.opened()
     greffe, chef = (town.gate.people.person(town.people[login]) for login in ("greffe", "chef"))
