@@ -85,8 +85,8 @@ PERSONS: tuple[tuple[Change, str], ...] = (
         Change(
             "SQL in what people write",
             "gate.requisitions",
-            "RequisitionRow.reference == draft.reference.strip(), R",
-            "__import__('sqlalchemy').text(f\"reference = '{draft.reference.strip()}'\"), R",
+            "RequisitionRow.reference == draft.reference.strip()",
+            "__import__('sqlalchemy').text(f\"reference = '{draft.reference.strip()}'\")",
         ),
         THREATS + "test_what_people_write_stays_text",
     ),
