@@ -329,8 +329,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "register_empty": ("Aucune réquisition enregistrée.", "No requisition registered."),
     "register_ended": ("Closes et expirées : {n}", "Closed and expired: {n}"),
     "review_due": (
-        "Enregistrée et ouverte ou étendue par la même personne : à contrôler.",
-        "Registered and opened or widened by one person: to be reviewed.",
+        "Ouverte ou étendue par une seule personne : à contrôler.",
+        "Opened or widened by one person alone: to be reviewed.",
     ),
     "review": ("Contrôlée", "Reviewed"),
     "registered_by": ("enregistrée par {name}", "registered by {name}"),

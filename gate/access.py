@@ -13,10 +13,11 @@ Who: the person
  4. Pictures are for a *technician* who is individually habilitated today (CSI R253-3) and who, as a municipal operator,
     holds the prefect's agrément today (CSI L132-14-1).
  5. Duties are separate (`DUTIES`, `EXCLUDES`): the administrator keeps accounts and sees no picture and no journal; the
-    registrar registers, opens and closes requisitions and sees no picture; the technician operates; the auditor reads
-    the journal and nothing else.
- 6. Where two registrars are on duty, who registered a requisition does not open it; where one does both, the auditor
-    reviews it (`may_open`).
+    registrar registers, opens and closes requisitions and as such sees no picture; the technician operates, and in a
+    small town may be the registrar; the auditor reads the journal and nothing else.
+ 6. Where two registrars are on duty, who registered a requisition does not open it (`may_open`). What one person alone
+    put in force the auditor reviews (`alone`): every widening, for its document was handed in by who widens; and an
+    opening by who registered it, attached its document, or may look at the pictures too.
 
 What: cameras and seconds
  7. A grant covers only cameras and seconds that its basis names. What asks for one camera or one second more is refused
@@ -93,7 +94,7 @@ DUTIES: dict[Duty, frozenset[Role]] = {
     "open": frozenset({"registrar"}),
     # end it, which erases its copies and its index
     "close": frozenset({"registrar"}),
-    # look at one that a single person registered and opened
+    # look at one that a single person put in force
     "review": frozenset({"auditor"}),
     # see which requisitions there are
     "read_register": frozenset({"registrar", "technician", "auditor"}),
@@ -238,12 +239,17 @@ def may(person: Person, what: Duty, now: datetime) -> bool:
 
 
 def may_open(opener: str, registered_by: str, others_on_duty: frozenset[str]) -> bool:
-    """Whether this person may open, or widen, what that person registered; True alone means that it must be reviewed.
+    """Whether this person may open, or widen, what that person registered.
 
     Where two registrars are on duty, the one who registered does neither. `others_on_duty` holds neither the opener nor
     anybody who could not open it now.
     """
     return opener != registered_by or not others_on_duty
+
+
+def alone(opener: Person, wrote: frozenset[str]) -> bool:
+    """Whether the auditor reviews what this person opens; `wrote`: who registered it, who attached its document."""
+    return opener.id in wrote or "technician" in opener.roles
 
 
 def may_index(basis: LegalBasis, camera: str, hour: Interval, reach: timedelta, now: datetime) -> None:

@@ -43,7 +43,7 @@ def standing(gate: Gate, now: datetime) -> dict[str, str]:
         found["status"] = f"whether cameras record is not known since {status.at:%Y-%m-%d %H:%M} UTC: `passage status`"
     with gate.database.read() as s:
         for row in s.scalars(select(RequisitionRow).where(RequisitionRow.review_due.is_(True))):
-            found[f"review/{row.id}"] = f"{row.reference} was registered and opened or widened by one person: review it"
+            found[f"review/{row.id}"] = f"{row.reference} was opened or widened by one person alone: review it"
     proof = last_proof(gate)
     if proof is None:
         if now - proofs_since(gate) > PROOF_OVERDUE:

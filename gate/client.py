@@ -267,7 +267,7 @@ class GateClient:
         return self._call("POST", f"/requisitions/{quote(identifier)}/close", m.RequisitionInfo)
 
     def review(self, identifier: str) -> m.RequisitionInfo:
-        """Say that one opened by its own registrar has been looked at. Auditor."""
+        """Say that one put in force by one person alone has been looked at. Auditor."""
         return self._call("POST", f"/requisitions/{quote(identifier)}/review", m.RequisitionInfo)
 
     def progress(self, identifier: str) -> m.IndexProgress:

@@ -158,6 +158,14 @@ class RequisitionRow(Table):
     reviewed_by: Mapped[str | None] = mapped_column(ForeignKey("people.id"))
 
 
+class AttachmentRow(Table):
+    """Who attached the document of a requisition after it was registered, the last of them."""
+
+    __tablename__ = "attachments"
+    requisition: Mapped[str] = mapped_column(ForeignKey("requisitions.id", ondelete="CASCADE"), primary_key=True)
+    attached_by: Mapped[str] = mapped_column(ForeignKey("people.id"))
+
+
 class AmendmentRow(Table):
     """What widened a requisition, and the document that allowed it."""
 

@@ -77,7 +77,7 @@ class RequisitionInfo(msgspec.Struct, frozen=True, kw_only=True):
     opened_at: datetime | None = None
     closed_at: datetime | None = None
     review_due: bool = False
-    """One person both registered and opened or widened it, and the auditor has not looked yet."""
+    """One person alone opened or widened it, and the auditor has not looked yet."""
     document: str = ""
     """SHA-256 of the scanned document, empty while there is none."""
     lacks_document: bool = False

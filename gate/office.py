@@ -165,7 +165,7 @@ class Office:
         gate = self._gate
         with gate.journal.act("requisition.attach", gate.because(live, requisition=identifier)) as outcome:
             duty(live.person, "register", gate.now())
-            info = gate.requisitions.attach(identifier, document)
+            info = gate.requisitions.attach(identifier, document, live.person)
             outcome.note(document=info.document)
             return info
 
@@ -214,7 +214,7 @@ class Office:
         return info
 
     def review(self, live: Live, identifier: str) -> RequisitionInfo:
-        """The auditor has looked at a requisition that one person both registered and opened."""
+        """The auditor has looked at a requisition that one person alone put in force."""
         gate = self._gate
         with gate.journal.act("requisition.review", gate.because(live, requisition=identifier)):
             duty(live.person, "review", gate.now())

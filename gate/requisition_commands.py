@@ -215,7 +215,7 @@ def progress(
 
 @requisition_app.command()
 def review(wanted: str, site: SiteFile = SITE, as_json: AsJson = False) -> None:
-    """Say that one opened or widened by its own registrar has been looked at. Auditor."""
+    """Say that one opened or widened by one person alone has been looked at. Auditor."""
     gate = client(site)
     made = gate.review(requisition(gate, wanted).id)
     show(made, as_json, _table([made], site))
@@ -233,7 +233,7 @@ def _read(document: Path | None) -> bytes | None:
 def _show_in_force(made: RequisitionInfo, as_json: bool, site: Path) -> None:
     show(made, as_json, _table([made], site))
     if made.review_due and not as_json:
-        typer.echo("One person registered it and put it in force: the auditor is told; it stays marked until reviewed.")
+        typer.echo("One person alone put this in force: the auditor is told; it stays marked until reviewed.")
 
 
 def _table(found: list[RequisitionInfo], site: Path) -> Any:

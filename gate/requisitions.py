@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from connectors.bounds import Interval
 from connectors.site import Site
-from gate.access import ACTS, LONGEST, WITHOUT_DOCUMENT, LegalBasis, Person, covered, may_open
-from gate.database import AmendmentRow, Database, GrantRow, OrderRow, PersonRow, RequisitionRow
+from gate.access import ACTS, LONGEST, WITHOUT_DOCUMENT, LegalBasis, Person, alone, covered, may_open
+from gate.database import AmendmentRow, AttachmentRow, Database, GrantRow, OrderRow, PersonRow, RequisitionRow
 from gate.documents import Documents
 from gate.errors import Conflict, DutyRefused, Invalid, NotFound
 from gate.messages import Act, Amendment, Authority, Basis, RequisitionDraft, RequisitionInfo, State
@@ -97,7 +97,7 @@ class Requisitions:
             s.flush()
             return self._info(s, row)
 
-    def attach(self, requisition: str, data: bytes) -> RequisitionInfo:
+    def attach(self, requisition: str, data: bytes, by: Person) -> RequisitionInfo:
         """Keep the scanned document of a draft, sealed, under its SHA-256."""
         sha256 = self._documents.keep(data)
         with self._database.write() as s:
@@ -105,6 +105,7 @@ class Requisitions:
             if row.state != "draft":
                 raise Conflict(f"{row.reference} is {row.state}: a further document is an amendment")
             row.document = sha256
+            s.merge(AttachmentRow(requisition=row.id, attached_by=by.id))
             s.flush()
             return self._info(s, row)
 
@@ -132,7 +133,9 @@ class Requisitions:
                 faults.append("attach the scanned document first")
             if faults:
                 raise Invalid(*faults)
-            row.review_due = _alone(row, by, others_on_duty, "opens")
+            _keep_apart(row, by, others_on_duty, "opens")
+            attached = s.get(AttachmentRow, row.id)
+            row.review_due = alone(by, frozenset({row.registered_by, attached.attached_by if attached else ""}))
             row.state, row.opened_by, row.opened_at = "open", by.id, now
             return self._order(s, row, tuple(row.cameras), read(row.intervals), now)
 
@@ -167,8 +170,9 @@ class Requisitions:
                 faults.append("the amendment adds nothing: name cameras, intervals or an expiry")
             if faults:
                 raise Invalid(*faults)
-            # A mark that waits for its review stays, whoever widens.
-            row.review_due = _alone(row, by, others_on_duty, "widens") or row.review_due
+            _keep_apart(row, by, others_on_duty, "widens")
+            # Nobody else has seen the document yet.
+            row.review_due = True
             s.add(
                 AmendmentRow(
                     requisition=row.id,
@@ -214,7 +218,7 @@ class Requisitions:
             return list(rows)
 
     def review(self, requisition: str, by: Person) -> RequisitionInfo:
-        """The auditor has looked at one that one person both registered and opened or widened."""
+        """The auditor has looked at one that one person alone put in force."""
         with self._database.write() as s:
             row = _found(s, requisition)
             if not row.review_due:
@@ -437,11 +441,10 @@ def _as_draft(
     )
 
 
-def _alone(row: RequisitionRow, by: Person, others_on_duty: frozenset[str], does: str) -> bool:
-    """Whether one person both registered it and now opens or widens it; DutyRefused where another one is on duty."""
+def _keep_apart(row: RequisitionRow, by: Person, others_on_duty: frozenset[str], does: str) -> None:
+    """DutyRefused where who registered it would open or widen it while another registrar is on duty."""
     if not may_open(by.id, row.registered_by, others_on_duty):
         raise DutyRefused(f"{by.name} registered {row.reference}: the other registrar on duty {does} it")
-    return by.id == row.registered_by
 
 
 def _found(s: Session, requisition: str) -> RequisitionRow:

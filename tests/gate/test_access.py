@@ -15,6 +15,7 @@ from gate.access import (
     Grant,
     LegalBasis,
     Person,
+    alone,
     authorise,
     covered,
     duty,
@@ -187,3 +188,10 @@ def test_who_opens() -> None:
     assert may_open("x", "y", frozenset({"y"}))
     assert may_open("x", "x", frozenset())
     assert not may_open("x", "x", frozenset({"y"}))
+
+
+def test_who_opens_alone() -> None:
+    registrar = person("registrar")
+    assert alone(registrar, frozenset({"p1", "p2"}))
+    assert not alone(registrar, frozenset({"p2", ""}))
+    assert alone(person("registrar", "technician"), frozenset({"p2"}))

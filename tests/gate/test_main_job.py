@@ -384,19 +384,34 @@ def test_who_registers_does_not_widen_while_another_is_on_duty(town: Town) -> No
     with pytest.raises(DutyRefused, match="the other registrar on duty widens it"):
         amend(requisition, wider, PDF, greffe, frozenset({chef.id}))
     assert town.gate.requisitions.info(requisition).amendments == 0
-    assert not any(order.review_due for order in amend(requisition, wider, PDF, chef, frozenset({greffe.id})))
+    assert all(order.review_due for order in amend(requisition, wider, PDF, chef, frozenset({greffe.id})))
 
 
-def test_who_registers_and_widens_alone_is_marked_until_reviewed(town: Town) -> None:
+def test_every_widening_is_marked_until_reviewed(town: Town) -> None:
     requisition = town.opened()
+    assert not town.gate.requisitions.info(requisition).review_due
     town.clock.turn(minutes=town.site.gate.idle_lock_minutes)  # nobody else is at a desk
     greffe = town.client("greffe")
     later = START + timedelta(days=21)
     assert greffe.amend(requisition, reference="bis", document=PDF, expires_at=later).review_due
-    chef = town.client("chef")
+    chef, audit = town.client("chef"), town.client("audit")
     assert chef.amend(requisition, reference="ter", document=PDF, cameras=("pont",)).review_due
-    assert not town.client("audit").review(requisition).review_due
-    assert not chef.amend(requisition, reference="quater", document=PDF, expires_at=later + SECOND).review_due
+    assert not audit.review(requisition).review_due
+    assert chef.amend(requisition, reference="quater", document=PDF, expires_at=later + SECOND).review_due
+
+
+@pytest.mark.parametrize(("opener", "marked"), [("chef", True), ("adjoint", False)])
+def test_whoever_attached_the_paper_and_opens_is_marked(town: Town, opener: str, marked: bool) -> None:
+    town.person("adjoint", "registrar")
+    drafted = town.client("greffe").draft(**town.words())
+    town.client("chef").attach(drafted.id, b"%PDF-1.4 another one in its place")
+    assert town.client(opener).open(drafted.id).review_due == marked
+
+
+def test_a_registrar_who_looks_at_pictures_too_is_marked(town: Town) -> None:
+    town.person("seul", "registrar", "technician")
+    drafted = town.client("greffe").draft(**town.words())
+    assert town.client("seul").open(drafted.id).review_due
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,14 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         MAIN + "test_who_registers_does_not_open_while_another_is_on_duty",
     ),
     (
+        Change("attached and opened alone", "gate.requisitions", 'attached.attached_by if attached else ""', '""'),
+        MAIN + "test_whoever_attached_the_paper_and_opens_is_marked",
+    ),
+    (
+        Change("widened alone", "gate.requisitions", "row.review_due = True", "row.review_due = row.review_due"),
+        MAIN + "test_every_widening_is_marked_until_reviewed",
+    ),
+    (
         Change(
             "indexer's scope",
             "gate.access",
