@@ -129,7 +129,7 @@ def requisition(gate: GateClient, wanted: str, *, state: str = "open") -> Requis
         return fitting[0]
     if not fitting:
         raise NotFound(f"no requisition is {state}: `passage requisition list` shows them all")
-    raise Conflict(f"{len(fitting)} requisitions are {state}: name one with --requisition REFERENCE")
+    raise Conflict(f"{len(fitting)} requisitions are {state}: name one by its id or reference")
 
 
 def granted(

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from connectors.site import utc_now
+from gate.client import GateClient
 from gate.command_line import (
     SITE,
     AsJson,
@@ -26,7 +27,7 @@ from gate.command_line import (
     write_out,
 )
 from gate.documents import kind_of
-from gate.errors import Invalid, NotFound
+from gate.errors import Conflict, Invalid, NotFound
 from gate.messages import RequisitionInfo
 
 requisition_app = typer.Typer(help="Requisitions: register, open, widen, close. Registrar.", no_args_is_help=True)
@@ -86,18 +87,17 @@ def attach(wanted: str, document: Path, site: SiteFile = SITE, as_json: AsJson =
 @requisition_app.command("open")
 def open_it(
     wanted: Annotated[str, typer.Argument(help="Id or reference; without, the only draft.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Return when its index is done.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Return when its index is done, where its basis has one.")
+    ] = False,
     site: SiteFile = SITE,
     as_json: AsJson = False,
 ) -> None:
     """Put a draft in force: evidence is secured, its cameras and hours are replayed and indexed."""
     gate = client(site)
     made = gate.open(requisition(gate, wanted, state="draft").id)
-    if wait:
-        while (seen := gate.progress(made.id)).state not in ("done", "failed"):
-            clock.sleep(1.0)
-        if seen.state == "failed":
-            raise Invalid(f"indexing failed: {seen.message}")
+    if wait and "search" in made.acts:
+        _wait_for_index(gate, made)
     _show_in_force(made, as_json, site)
 
 
@@ -228,6 +228,20 @@ def _read(document: Path | None) -> bytes | None:
         return document.read_bytes()
     except OSError as fault:
         raise Invalid(f"{document} cannot be read: {fault.strerror}") from None
+
+
+def _wait_for_index(gate: GateClient, opened: RequisitionInfo) -> None:
+    """Until it is done, saying what it waits for. Invalid when it fails, Conflict when the requisition ends first."""
+    said = ""
+    while (seen := gate.progress(opened.id)).state != "done":
+        if seen.state == "failed":
+            raise Invalid(f"indexing failed: {seen.message}")
+        if (state := gate.requisition(opened.id).state) != "open":
+            raise Conflict(f"{opened.reference} is {state}: it is indexed no further")
+        if seen.message not in ("", said):
+            said = seen.message
+            typer.echo(said, err=True)
+        clock.sleep(1.0)
 
 
 def _show_in_force(made: RequisitionInfo, as_json: bool, site: Path) -> None:
