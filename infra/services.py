@@ -90,6 +90,7 @@ def services(site: Site, file: Path) -> list[Service]:
                 probe=health.never,  # who needs it waits until it is done
                 needs=("kafka",),
                 may_finish=True,
+                settings=_fingerprint(kafka),  # it brings the live topics to them
             )
         )
     if store:

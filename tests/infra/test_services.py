@@ -43,7 +43,7 @@ def test_nobody_speaks_to_the_broker_before_the_rights_are_laid_down(file: Path)
     [
         (["metrics_port = 28700"], {"store", "gate", "keeper", "record", "capture", "jobs"}),
         (["[index]", "processes = 3"], {"gate", "keeper", "jobs"}),
-        (["[kafka]", "live_hours = 48"], {"kafka", "gate", "keeper", "record", "capture", "jobs"}),
+        (["[kafka]", "live_hours = 48"], {"kafka", "kafka-users", "gate", "keeper", "record", "capture", "jobs"}),
         (["[store]", "port = 28123"], {"store", "gate", "keeper", "jobs"}),
         (["retention_days = 7"], {"store", "gate", "keeper"}),
         (["sealing = false"], {"gate", "keeper", "capture", "jobs"}),
