@@ -43,7 +43,6 @@ class Acts:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self.clips = rewind.Clips(gate.clock)
 
     def grant(self, live: Live, request: GrantRequest) -> GrantInfo:
         """Give a grant under a requisition."""
@@ -124,7 +123,7 @@ class Acts:
         because = gate.grants.because(live, grant)
         try:
             permit = gate.grants.permit(live, grant, kind, [camera], interval)
-            held = self.clips.get(permit) if kind == "video" else None
+            held = gate.clips.get(permit) if kind == "video" else None
         except Exception:
             permit, held = None, None
         if permit is not None and held is not None and not saved:
@@ -134,7 +133,7 @@ class Acts:
             permit = gate.grants.permit(live, grant, kind, [camera], interval)
             data = rewind.clip(gate.footage, permit, gate.grants.still) if held is None else held
             outcome.note(bytes=len(data))
-            self.clips.put(permit, data)
+            gate.clips.put(permit, data)
             return permit, data
 
     def stream(self, permit: Permit, data: bytes, start: int, end: int) -> Iterator[bytes]:

@@ -2,11 +2,12 @@
 """Closing a requisition erases its own and never another's: runs, topics, copies, index, in that order.
 
 The gate signs the closures and destroys the copies' key at once; what the store holds is erased by the keeper as soon
-as the runs that could still write to it are stopped.
+as the runs that could still write to it are stopped. What was cut off in between is taken up again.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 
 from sqlalchemy import select
@@ -17,9 +18,13 @@ from gate.database import RegisterRow, RequisitionRow
 from gate.gate import Gate
 from gate.journal import Because
 
+log = logging.getLogger("gate.closure")
+_ENDED = RequisitionRow.state.in_(("closed", "expired"))
+
 
 def begin_closure(gate: Gate, requisition: str) -> None:
-    """Stop the runs, destroy the secured evidence and its key. Done again, it changes nothing."""
+    """Stop the runs, destroy the secured evidence, its key and the clips in memory. Done again, it changes nothing."""
+    gate.clips.forget()
     with gate.evidence_lock:
         for order in gate.requisitions.orders(requisition):
             if gate.orders.known(order):
@@ -40,17 +45,41 @@ def expire(gate: Gate) -> list[str]:
     return lapsed
 
 
+def take_up_closures(gate: Gate) -> list[str]:
+    """Begin anew what failed or was cut off after a requisition had ended; the ids of those that it was done for.
+
+    What ends is on record before anything of it is erased, so that a full disk or a lost process in between leaves
+    runs, a copy or a key. The intent stands in the journal since then: only what came of it is added.
+    """
+    with gate.database.read() as s:
+        ended = s.execute(select(RequisitionRow.id, RequisitionRow.erased_at).where(_ENDED)).all()
+    left = {f.name for f in gate.folders.exhibits.glob("*")} | gate.keys.exhibits()
+    taken_up: list[str] = []
+    for requisition, erased_at in ended:
+        if requisition not in left and (erased_at is not None or not _runs_on(gate, requisition)):
+            continue
+        try:
+            begin_closure(gate, requisition)
+        except OSError as fault:
+            log.error("the closure of %s cannot be done: %s; it is tried again", requisition, fault)
+            continue
+        gate.journal.append("event", "requisition.close", Because(requisition=requisition), {"taken_up": True})
+        taken_up.append(requisition)
+    return taken_up
+
+
+def _runs_on(gate: Gate, requisition: str) -> bool:
+    """Whether the runs of some order were never told to stop."""
+    return any(gate.orders.known(o) and not gate.orders.closing(o) for o in gate.requisitions.orders(requisition))
+
+
 def finish_closures(gate: Gate, keeper: StoreKeeper) -> list[str]:
     """Erase from the store every closed requisition whose runs are stopped; their ids.
 
     Called by the keeper process, again and again: what could not be erased now is erased at the next call.
     """
     with gate.database.read() as s:
-        waiting = s.scalars(
-            select(RequisitionRow.id).where(
-                RequisitionRow.state.in_(("closed", "expired")), RequisitionRow.erased_at.is_(None)
-            )
-        ).all()
+        waiting = s.scalars(select(RequisitionRow.id).where(_ENDED, RequisitionRow.erased_at.is_(None))).all()
     erased: list[str] = []
     for requisition in waiting:
         orders = gate.requisitions.orders(requisition)

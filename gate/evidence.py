@@ -20,7 +20,7 @@ from sqlalchemy import select
 from connectors.archive import ArchiveWriter
 from connectors.bounds import Bounds
 from connectors.errors import ConnectorError
-from connectors.gop import Gop, Seal
+from connectors.gop import FrameRecord, Gop, Seal
 from connectors.sealing import KEY_BYTES, NONCE_BYTES, associated_data, seal_data_key
 from gate.database import OrderRow, RequisitionRow
 from gate.errors import BasisNotOpen, GateError, KeyDestroyed
@@ -96,8 +96,8 @@ class Evidence:
         with gate.evidence_lock:
             _in_force(gate, opened.requisition)
             sealer = Resealer(gate.keys.make_exhibit_key(opened.requisition), gate)
-        folder = gate.folders.exhibits / opened.requisition
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = gate.folders.exhibits / opened.requisition
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         asked = len(opened.cameras) * sum((i.end - i.start).total_seconds() for i in opened.intervals)
         done, copied, size, lost = 0.0, 0, 0, 0
         writer = ArchiveWriter(folder)
@@ -108,20 +108,24 @@ class Evidence:
                 except KeyDestroyed:
                     lost += 1
                     continue
-                with gate.evidence_lock:
-                    _in_force(gate, opened.requisition)
-                    if writer.append(again):
-                        copied, size = copied + 1, size + len(again.payload)
+                if self._keep(opened, writer, again):
+                    copied, size = copied + 1, size + len(again.payload)
                 done += (gop.last_at - gop.first_at).total_seconds()
                 self._doing[opened.requisition] = (done, asked)
             for camera in opened.cameras:
                 for interval in opened.intervals:
                     for gap in gate.archive.gaps(camera, interval):
-                        writer.append(gap)
+                        self._keep(opened, writer, gap)
             writer.sync()
         finally:
             writer.close()
         outcome.note(groups=copied, bytes=size, lost=lost)
+
+    def _keep(self, opened: Opened, writer: ArchiveWriter, record: FrameRecord) -> bool:
+        """Write one record of a copy, False when it is there; BasisNotOpen, with nothing written, after a closure."""
+        with self._gate.evidence_lock:
+            _in_force(self._gate, opened.requisition)
+            return writer.append(record)
 
     def _footage(self, opened: Opened) -> Iterator[Gop]:
         gate = self._gate

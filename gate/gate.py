@@ -16,6 +16,7 @@ from connectors.archive import ArchiveReader
 from connectors.site import Site, utc_now
 from connectors.store import StoreReader
 from gate import retention
+from gate.clips import Clips
 from gate.clock import ClockGuard, clock_source
 from gate.database import Database
 from gate.documents import Documents
@@ -108,6 +109,7 @@ class Gate:
         self.requisitions = Requisitions(self.database, site, self.now, self.not_before, documents)
         self.evidence_lock = threading.Lock()
         """Held while evidence is written and while it is erased: nothing is written after a closure."""
+        self.clips = Clips(clock)
         self.grants = Grants(self.database, self.sessions, self.now, self.not_before)
 
     def now(self) -> datetime:

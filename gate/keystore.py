@@ -84,6 +84,10 @@ class Keystore:
         """Days whose key pair is still held."""
         return [n for n in self.names() if _DAY.match(n)]
 
+    def exhibits(self) -> set[str]:
+        """Requisitions whose copy's key pair is still held."""
+        return {n.removeprefix("exhibit-") for n in self.names() if _EXHIBIT.match(n)}
+
     def destroyed(self, name: str) -> bool:
         """Whether the key pair was there and is gone for good."""
         return (self._folder / f"{name}.destroyed").exists()

@@ -46,18 +46,10 @@ T = TypeVar("T")
 class Office:
     """What a signed-in person does at the desk, according to their duties."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        evidence: Evidence,
-        *,
-        begin: Callable[[], object],
-        on_closure: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, gate: Gate, evidence: Evidence, *, begin: Callable[[], object]) -> None:
         self._gate = gate
         self._evidence = evidence
         self._begin = begin
-        self._on_closure = on_closure
 
     def sign_in(self, request: SignIn) -> tuple[str, Live, Whoami]:
         """Check a person and begin a session."""
@@ -208,7 +200,6 @@ class Office:
         with gate.journal.act("requisition.close", gate.because(live, requisition=identifier)):
             duty(live.person, "close", gate.now())
             info = gate.requisitions.close(identifier, live.person)
-            self._on_closure()
             begin_closure(gate, identifier)
         gate.journal.sign_head()
         return info

@@ -55,6 +55,10 @@ class Orders:
         closure = CloseOrder(id=order, scope=scope, issued_at=self._clock())
         write_public(self._folder / f"{order}.close", sign_close(closure, self._key))
 
+    def closing(self, order: str) -> bool:
+        """Whether the closure of the order was written."""
+        return (self._folder / f"{order}.close").exists()
+
     def stopped(self, order: str) -> bool:
         """Whether the jobs have stopped the runs of a closed order and removed its topics."""
         return (self._folder / f"{order}.closed").exists()

@@ -158,8 +158,8 @@ def _evidence(gate: Gate) -> tuple[str, list[str]]:
     folders = [f for f in gate.folders.exhibits.glob("*") if f.is_dir()]
     in_force = {r.id for r in gate.requisitions.all() if r.state == "open"}
     found = [f"evidence of {f.name}, which is not in force" for f in folders if f.name not in in_force]
-    keys = [k for k in gate.keys.names() if k.startswith("exhibit-") and k.removeprefix("exhibit-") not in in_force]
-    return f"{len(folders)} copies of evidence", found + [f"key of ended {k}" for k in keys]
+    keys = sorted(gate.keys.exhibits() - in_force)
+    return f"{len(folders)} copies of evidence", found + [f"key of ended exhibit-{k}" for k in keys]
 
 
 def _store(store: StoreKeeper | None, before: datetime) -> tuple[str, list[str]]:

@@ -9,8 +9,6 @@ is cut there. Inside the grant, a request goes outward to keyframes.
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,8 +32,6 @@ Picture = NDArray[np.uint8]
 LONGEST_CLIP = timedelta(minutes=15)
 """One player's worth; a longer stretch is asked for piece by piece."""
 LARGEST_CLIP = 400_000_000
-KEPT_BYTES = 256_000_000
-"""Clips kept in memory for the range requests of players."""
 NEAREST = timedelta(seconds=2)
 """A still shows a moment at most this far from the one asked for."""
 
@@ -133,46 +129,6 @@ def one_camera(permit: Permit) -> tuple[str, Interval]:
     if len(permit.cameras) != 1 or permit.interval is None:
         raise Invalid("name one camera and one interval")
     return next(iter(permit.cameras)), permit.interval
-
-
-class Clips:
-    """Clips in memory for the range requests that a player makes; each is made again after a while."""
-
-    def __init__(self, clock: Callable[[], datetime], keep: timedelta = timedelta(minutes=10)) -> None:
-        self._clock = clock
-        self._keep = keep
-        self._held: OrderedDict[tuple[str, str, Interval], tuple[datetime, bytes]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, permit: Permit) -> bytes | None:
-        """The clip of this very permit's grant, camera and interval."""
-        key = self._key(permit)
-        with self._lock:
-            self._drop_old()
-            found = self._held.get(key)
-            return found[1] if found is not None else None
-
-    def put(self, permit: Permit, data: bytes) -> None:
-        """Keep it for the ranges to come."""
-        with self._lock:
-            self._held[self._key(permit)] = (self._clock(), data)
-            while len(self._held) > 1 and sum(len(d) for _, d in self._held.values()) > KEPT_BYTES:
-                self._held.popitem(last=False)
-
-    def forget(self) -> None:
-        """Drop all, as when a requisition closes."""
-        with self._lock:
-            self._held.clear()
-
-    def _drop_old(self) -> None:
-        limit = self._clock() - self._keep
-        for key in [k for k, (at, _) in self._held.items() if at < limit]:
-            del self._held[key]
-
-    @staticmethod
-    def _key(permit: Permit) -> tuple[str, str, Interval]:
-        camera, interval = one_camera(permit)
-        return permit.id, camera, interval
 
 
 def _readable(gop: Gop) -> Iterator[tuple[datetime, Picture]]:

@@ -8,7 +8,7 @@ import threading
 from datetime import timedelta
 
 from gate.alarms import raise_alarms
-from gate.closure import expire
+from gate.closure import expire, take_up_closures
 from gate.evidence import Evidence
 from gate.gate import Gate
 from gate.mail import mailer
@@ -59,6 +59,7 @@ class Rounds:
         gate.keys.publish(gate.not_before())
         if not suspect:
             expire(gate)
+            take_up_closures(gate)
         if gate.clock() - self._alarmed >= ALARM_EVERY:
             self._alarmed = gate.clock()
             raise_alarms(gate, mailer(gate.site), gate.site.gate.alarms_to)

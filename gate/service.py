@@ -67,7 +67,7 @@ class Service:
         evidence = rounds.evidence if rounds is not None else Evidence(gate)
         # Without rounds, as in tests, evidence is secured before the opening answers.
         begin = rounds.wake if rounds is not None else evidence.secure_pending
-        self.office = Office(gate, evidence, begin=begin, on_closure=self.acts.clips.forget)
+        self.office = Office(gate, evidence, begin=begin)
         self._indexer = indexer_token_hash(gate.site.secrets_dir)
 
     def routes(self) -> list[Route]:

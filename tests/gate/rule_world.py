@@ -133,7 +133,7 @@ class World:
                     path.write_bytes(data)
                     path.chmod(0o600)
                     os.utime(path, ns=(stamp[1], stamp[1]))
-        self.town.http().app.state.service.acts.clips.forget()  # type: ignore[attr-defined]
+        self.town.gate.clips.forget()
         self.http.cookies.clear()
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:

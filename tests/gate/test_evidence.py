@@ -4,19 +4,23 @@
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectors.archive import ArchiveReader, ArchiveWriter
 from connectors.bounds import Interval
 from connectors.errors import ArchiveFull, KeyUnavailable
-from connectors.gop import FrameRecord, Gop
+from connectors.gop import FrameRecord, Gap, Gop
 from connectors.keys import GateKeys
 from connectors.orders import load_orders_key, read_close, read_order
-from gate.closure import expire, finish_closures
+from gate.closure import begin_closure, expire, finish_closures, take_up_closures
 from gate.errors import BasisNotOpen
 from gate.evidence import Evidence
 from gate.keeper import Keeper
+from gate.keystore import Keystore
+from gate.orders import Orders
+from gate.rounds import Rounds
 from gate.setup import set_up
 from tests.gate.town import START, Town, canaries
 
@@ -96,6 +100,69 @@ def test_expiry_closes_by_itself(town: Town) -> None:
     assert finish_closures(town.gate, town.store) == [requisition]
 
 
+def fails_once(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> None:
+    """The disk is full, this once."""
+    real = getattr(owner, name)
+
+    def full(*_: object, **__: object) -> None:
+        monkeypatch.setattr(owner, name, real)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(owner, name, full)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Orders, "close"), (Keystore, "destroy"), (shutil, "rmtree")])
+@pytest.mark.parametrize("ends", ["closed", "expired"])
+def test_a_closure_that_was_cut_off_is_taken_up_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch, ends: str, owner: object, name: str
+) -> None:
+    kept = town.opened(reference="PV 2026/77")
+    requisition = town.opened(expires_at=START + timedelta(days=2))
+    chef = town.client("chef")
+    fails_once(monkeypatch, owner, name)
+    with pytest.raises(OSError, match="No space"):
+        if ends == "closed":
+            chef.close_requisition(requisition)
+        else:
+            town.clock.turn(days=3)
+            expire(town.gate)
+    assert town.gate.requisitions.info(requisition).state == ends
+    after = Rounds(town.new_gate())
+    after.once()
+    assert not (town.folder / "exhibits" / requisition).exists()
+    assert town.gate.keys.destroyed(f"exhibit-{requisition}")
+    assert (town.folder / "orders" / f"{requisition}-1.close").exists()
+    assert copies(town, kept)
+    last = town.journal()[-1]
+    assert (last["act"], last["requisition"], last["details"]) == ("requisition.close", requisition, {"taken_up": True})
+    after.once()
+    assert town.journal()[-1]["n"] == last["n"]
+
+
+def test_a_lost_copy_whose_order_was_never_written_goes_as_well(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails_once(monkeypatch, Orders, "write")
+    requisition = town.opened()
+    assert copies(town, requisition) and not list((town.folder / "orders").glob("*.order"))
+    town.gate.requisitions.close(requisition, None)
+    assert finish_closures(town.gate, town.store) == [requisition]
+    assert take_up_closures(town.gate) == [requisition]
+    assert not (town.folder / "exhibits" / requisition).exists()
+    assert take_up_closures(town.gate) == []
+
+
+def test_clear_video_goes_from_memory_when_a_requisition_ends(town: Town) -> None:
+    requisition = town.opened(expires_at=START + timedelta(hours=2))
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("video",))
+    browser = town.http()
+    url = tech.video_url(grant.id, "mairie", span(12, 20)).removeprefix(tech.url)
+    assert browser.get(url, headers={"Authorization": f"Bearer {tech.token}"}).status_code in (200, 206)
+    assert town.gate.clips._held
+    town.clock.turn(hours=3)
+    Rounds(town.gate).once()
+    assert not town.gate.clips._held
+
+
 def test_a_copy_that_was_cut_off_is_taken_up_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     real, count = ArchiveWriter.append, 0
 
@@ -130,12 +197,52 @@ def test_closing_in_the_middle_of_a_copy_leaves_nothing(town: Town, monkeypatch:
     monkeypatch.setattr(ArchiveWriter, "append", closing)
     requisition = town.opened()
     assert count == 20
-    from gate.closure import begin_closure
-
     begin_closure(town.gate, requisition)
     assert not copies(town, requisition)
     assert not list((town.folder / "orders").glob("*.order"))
     assert Evidence(town.gate).secure_pending() == 0
+
+
+def test_a_closure_while_a_copys_gaps_are_told_leaves_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = ArchiveWriter(town.site.archive_dir)
+    at = span(20, 21)
+    writer.append(
+        Gap(camera="gare", scope="live", run="r", sequence=9, started_at=at.start, ended_at=at.end, reason="silent")
+    )
+    writer.close()
+    gaps = ArchiveReader.gaps
+
+    def told(self: ArchiveReader, camera: str, interval: Interval) -> list[Gap]:
+        if camera == "gare":
+            end(town)
+        return gaps(self, camera, interval)
+
+    monkeypatch.setattr(ArchiveReader, "gaps", told)
+    requisition = town.opened()
+    assert town.gate.requisitions.info(requisition).state == "closed"
+    assert not (town.folder / "exhibits" / requisition).exists()
+
+
+def test_a_copys_folder_is_made_where_no_closure_comes_between(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir = Path.mkdir
+
+    def make(self: Path, *how: Any, **else_: Any) -> None:
+        if self.parent == town.gate.folders.exhibits and not town.gate.evidence_lock.locked():
+            end(town)
+        mkdir(self, *how, **else_)
+
+    monkeypatch.setattr(Path, "mkdir", make)
+    requisition = town.opened()
+    end(town)
+    assert not (town.folder / "exhibits" / requisition).exists()
+
+
+def end(town: Town) -> None:
+    """The one requisition ends now, if it has not."""
+    (requisition,) = town.gate.requisitions.all()
+    if requisition.state == "open":
+        town.gate.requisitions.close(requisition.id, None)
+        begin_closure(town.gate, requisition.id)
 
 
 def test_an_amendment_secures_what_it_adds(town: Town) -> None:
