@@ -117,6 +117,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Part of what was asked for could not be looked at:",
     ),
     "reason": ("Raison", "Reason"),
+    "reason_closed": ("enregistré, mais le scellé ne s'ouvre pas", "recorded, and its seal does not open"),
     "reason_nothing_was_recorded": ("rien n'a été enregistré", "nothing was recorded"),
     "reason_recorded_and_not_indexed": ("enregistré, pas indexé", "recorded and not indexed"),
     "reason_missed": (
@@ -233,8 +234,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The journal cannot be written: nothing is allowed.",
     ),
     "fault_key_destroyed": (
-        "Ces images sont détruites : leur clé n'existe plus.",
-        "These images are gone: their key is destroyed.",
+        "Ces images ne s'ouvrent plus : leur clé n'existe plus, ou elles ont été modifiées.",
+        "These images open no more: their key is gone, or they were changed.",
     ),
     "directed_by": ("Dirigé par", "Directed by"),
     "directed_by_help": (

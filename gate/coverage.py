@@ -9,6 +9,7 @@ from datetime import timedelta
 from connectors.bounds import Bounds, Interval
 from connectors.store import StoreReader
 from gate.messages import CoverageStatement
+from gate.reasons import CLOSED
 from gate.requisitions import merged
 from reid.passage import Coverage
 
@@ -40,8 +41,10 @@ def statement(bounds: Bounds, recorded: Recorded, store: StoreReader | None) -> 
                 (Interval(r.started_at, r.ended_at) for r in own if r.status in ("indexed", "doubtful")), interval
             )
             indexed += _length(looked)
+            # Why it stays closed is told by the row itself.
+            closed = [Interval(r.started_at, r.ended_at) for r in own if r.reason == CLOSED]
             for piece in have:
-                for hole in _holes(_inside(looked, piece), piece):
+                for hole in _holes(_inside((*looked, *closed), piece), piece):
                     lines.append(_line(bounds.scope, camera, hole, "gap", "recorded and not indexed"))
     # What the indexing found unrecorded too is told once.
     lines += [row for row in rows if row.status != "indexed" and not any(_same(row, line) for line in lines)]

@@ -17,7 +17,7 @@ GateError
 ├── Conflict                 the state of things does not allow it now (409)
 ├── Unavailable              something the gate needs does not answer (503)
 │   └── JournalUnwritable    no journal write, no act
-└── KeyDestroyed             the day's private key is gone for good (410)
+└── KeyDestroyed             sealed for good: the private key is gone, or the record was changed (410)
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class JournalUnwritable(Unavailable):
 
 
 class KeyDestroyed(GateError):
-    """The day's private key is gone for good."""
+    """What was sealed opens no more: the private key is gone for good, or the record was changed."""
 
     code = "key_destroyed"
     status = 410

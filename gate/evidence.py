@@ -20,12 +20,13 @@ from sqlalchemy import select
 from connectors.archive import ArchiveWriter
 from connectors.bounds import Bounds
 from connectors.errors import ConnectorError
-from connectors.gop import FrameRecord, Gop, Seal
+from connectors.gop import FrameRecord, Gap, Gop, Seal
 from connectors.sealing import KEY_BYTES, NONCE_BYTES, associated_data, seal_data_key
 from gate.database import OrderRow, RequisitionRow
 from gate.errors import BasisNotOpen, GateError, KeyDestroyed
 from gate.gate import Gate
 from gate.journal import Because, Outcome
+from gate.reasons import CLOSED
 from gate.requisitions import Opened, basis_of, read
 
 log = logging.getLogger("gate.evidence")
@@ -105,8 +106,10 @@ class Evidence:
             for gop in self._footage(opened):
                 try:
                     again = sealer.seal(gate.footage.open(gop, opened.requisition))
-                except KeyDestroyed:
+                except KeyDestroyed as fault:
+                    log.warning("securing %s: %s", opened.order, fault)
                     lost += 1
+                    self._keep(opened, writer, _closed(gop))
                     continue
                 if self._keep(opened, writer, again):
                     copied, size = copied + 1, size + len(again.payload)
@@ -152,6 +155,19 @@ class Resealer:
         seal = Seal(key_id=key_id, day=self._key_pair, sealed_key=sealed_key, nonce=os.urandom(NONCE_BYTES))
         ciphertext = AESGCM(data_key).encrypt(seal.nonce, gop.payload, associated_data(gop, seal))
         return msgspec.structs.replace(gop, seal=seal, payload=ciphertext)
+
+
+def _closed(gop: Gop) -> Gap:
+    """What stands in a copy for a group of pictures that does not open: the replay, and so the coverage, tells why."""
+    return Gap(
+        camera=gop.camera,
+        scope=gop.scope,
+        run=gop.run,
+        sequence=gop.sequence,
+        started_at=gop.first_at,
+        ended_at=gop.last_at,
+        reason=CLOSED,
+    )
 
 
 def order_of(order: OrderRow, row: RequisitionRow) -> Opened:

@@ -22,6 +22,7 @@ COLOURS = {
 STATUS = {"indexed": "analysé", "gap": "manque", "unreadable": "illisible", "doubtful": "douteux"}
 CLOCKS = {"stream": "de la caméra", "arrival": "d'arrivée", "file": "du fichier"}
 _REASONS = {
+    "closed": "enregistré, mais le scellé ne s'ouvre pas",
     "nothing_was_recorded": "rien n'a été enregistré",
     "recorded_and_not_indexed": "enregistré, pas analysé",
     "missed": (

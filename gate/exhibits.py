@@ -224,9 +224,8 @@ class Package:
         gate, permit = self._gate, self._permit
         bounds = permit.bounds.meet(frozenset({clip.camera}), clip.interval)
         group: list[Gop] = []
-        for sealed in gate.footage.sealed(bounds, clip.camera):
-            gate.grants.still(permit)
-            gop = gate.footage.open(sealed, bounds.scope)
+        still = partial(gate.grants.still, permit)
+        for gop in gate.footage.opened(bounds, clip.camera, still):
             # Handed over inward to keyframes: a group of pictures goes whole, or not at all.
             if gop.first_at < clip.interval.start or gop.last_at >= clip.interval.end:
                 continue

@@ -11,7 +11,7 @@ from typing import Protocol
 from connectors.archive import ArchiveReader
 from connectors.archive_segment import Row
 from connectors.bounds import Bounds, Interval
-from connectors.errors import ArchiveError, KeyUnavailable
+from connectors.errors import ArchiveError, SealError
 from connectors.gop import Gop, Seal
 from connectors.sealing import open_gop
 from gate.errors import KeyDestroyed
@@ -58,18 +58,25 @@ class Footage:
                 seen.add(row.key)
                 yield gop
 
-    def opened(self, bounds: Bounds, camera: str) -> Iterator[Gop]:
-        """The same, in clear, in memory."""
+    def opened(self, bounds: Bounds, camera: str, before: Callable[[], None] = lambda: None) -> Iterator[Gop]:
+        """The same, in clear, in memory, without those that do not open; `before` each one it is called."""
         for gop in self.sealed(bounds, camera):
-            yield self.open(gop, bounds.scope)
+            before()
+            try:
+                clear = self.open(gop, bounds.scope)
+            except KeyDestroyed as fault:
+                # A gap to whoever looks, as a damaged record is.
+                log.error("a record of %s stays closed: %s", camera, fault)
+                continue
+            yield clear
 
     def open(self, gop: Gop, scope: str) -> Gop:
-        """One group of pictures in clear; KeyDestroyed when its key pair is gone."""
+        """One group of pictures in clear; KeyDestroyed when its key pair is gone, or when it was changed."""
         if gop.seal is None:
             return gop
         try:
             return open_gop(gop, self._keys.data_key(gop.seal, scope))
-        except KeyUnavailable as fault:
+        except SealError as fault:
             raise KeyDestroyed(str(fault)) from fault
 
     def recorded(self, bounds: Bounds, camera: str, interval: Interval) -> list[Interval]:

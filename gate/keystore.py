@@ -8,6 +8,7 @@ spare under a key that goes out with the retention.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -27,6 +28,7 @@ AHEAD_DAYS = 7
 """Public keys are written this far ahead, so that capture goes on while the gate is away."""
 BEHIND_DAYS = 30
 """And this far back, for recordings that are taken in after the fact."""
+log = logging.getLogger("gate.keystore")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
 _EXHIBIT = re.compile(r"exhibit-[A-Za-z0-9]{1,60}\Z")
 _TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# Keys that must not be backed up in clear: see docs/gate.md.\n"
@@ -48,14 +50,15 @@ class Keystore:
     def publish(self, oldest: datetime) -> list[str]:
         """Make the key pairs of the days from the retention limit to a week ahead; the days newly made.
 
-        A day whose key was destroyed is past the limit and never comes back: there is a mark in its place.
+        A day whose key was destroyed is past the limit and never comes back: there is a mark in its place. So there is
+        for a day that is over and whose key was lost, as after a restore: a fresh one would open nothing.
         """
         today = self._clock().astimezone(UTC).date()
         first = max(oldest.astimezone(UTC).date(), today - timedelta(days=BEHIND_DAYS))
         made: list[str] = []
         for offset in range((today - first).days + AHEAD_DAYS + 1):
             day = (first + timedelta(days=offset)).isoformat()
-            if self._make(day):
+            if not (day < today.isoformat() and self._lost(day)) and self._make(day):
                 made.append(day)
         return made
 
@@ -114,6 +117,17 @@ class Keystore:
         sync_folder(self._folder)
         return True
 
+    def _lost(self, day: str) -> bool:
+        """Whether a day's private half is gone while its public half was here; marked, until a spare is put back."""
+        mark, public = self._folder / f"{day}.lost", self._public / f"{day}.pub"
+        if self._path(day).exists() or self.destroyed(day):
+            return False
+        if public.exists():
+            write_private(mark, self._clock().isoformat().encode())
+            public.unlink(missing_ok=True)
+            log.error("the key of %s is lost: put it back into %s from its spare, if there is one", day, self._folder)
+        return mark.exists()
+
     def _make(self, name: str) -> bool:
         path = self._path(name)
         if self.destroyed(name):
@@ -133,7 +147,8 @@ class Keystore:
             try:
                 self._held[name] = X25519PrivateKey.from_private_bytes(path.read_bytes())
             except FileNotFoundError:
-                state = "destroyed" if self.destroyed(name) else "not held here"
+                marks = (m for m in ("destroyed", "lost") if (self._folder / f"{name}.{m}").exists())
+                state = next(marks, "not held here")
                 raise KeyUnavailable(f"the key of {name} is {state}: what it sealed stays closed") from None
         elif not path.exists():
             # Destroyed by another process of the gate: what is held in memory goes as well.

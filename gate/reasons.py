@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import re
 
+CLOSED = "recorded, and its seal does not open"
+"""The key of its day is lost or destroyed, or the record was changed."""
 _KINDS = {
+    "closed": re.compile(CLOSED),
     "nothing_was_recorded": re.compile(r"nothing was recorded"),
     "recorded_and_not_indexed": re.compile(r"recorded and not indexed"),
     "missed": re.compile(

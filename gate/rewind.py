@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -43,9 +44,8 @@ def clip(footage: Footage, permit: Permit, still: Callable[[Permit], None]) -> b
         raise Invalid(f"{interval.end - interval.start} is too long for one clip: at most {LONGEST_CLIP}")
     kept: list[Gop] = []
     size = 0
-    for gop in footage.sealed(permit.bounds, camera):
-        still(permit)
-        clear = inside(footage.open(gop, permit.bounds.scope), merged(permit.grant.intervals))
+    for gop in footage.opened(permit.bounds, camera, partial(still, permit)):
+        clear = inside(gop, merged(permit.grant.intervals))
         if clear is None:
             continue
         size += len(clear.payload)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from connectors.archive import ArchiveReader, ArchiveWriter
@@ -14,14 +15,17 @@ from connectors.errors import ArchiveFull, KeyUnavailable
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.keys import GateKeys
 from connectors.orders import load_orders_key, read_close, read_order
+from flows.replay import replayed
 from gate.closure import begin_closure, expire, finish_closures, take_up_closures
 from gate.errors import BasisNotOpen
 from gate.evidence import Evidence
 from gate.keeper import Keeper
 from gate.keystore import Keystore
 from gate.orders import Orders
+from gate.reasons import CLOSED
 from gate.rounds import Rounds
 from gate.setup import set_up
+from reid.passage import Coverage
 from tests.gate.town import START, Town, canaries
 
 
@@ -245,6 +249,68 @@ def end(town: Town) -> None:
         begin_closure(town.gate, requisition.id)
 
 
+def test_after_a_restore_without_the_days_keys_what_opens_is_secured(town: Town, tmp_path: Path) -> None:
+    day, next_day = f"{START:%Y-%m-%d}", timedelta(days=1)
+    town.clock.turn(days=1)
+    town.record(START + next_day)
+    days = town.folder / "secrets" / "gate" / "days"
+    spare = shutil.copy(days / f"{day}.key", tmp_path / "spare")
+    (days / f"{day}.key").unlink()
+    gate = town.gate = town.new_gate()
+    gate.keys.publish(gate.not_before())
+    assert day not in gate.keys.days() and not (town.folder / "keys" / "public" / f"{day}.pub").exists()
+    later = Interval(START + next_day + timedelta(seconds=10), START + next_day + timedelta(seconds=40))
+    requisition = town.opened(cameras=("mairie",), intervals=(span(10, 40), later))
+    exhibits = ArchiveReader(town.folder / "exhibits" / requisition)
+    assert exhibits.recorded("mairie", span(0, 60)) == []
+    assert len(list(exhibits.records("mairie", later))) == 30
+    order_file = town.folder / "orders" / f"{requisition}-1.order"
+    order = read_order(order_file.read_bytes(), load_orders_key(town.folder / "keys" / "public"), town.clock())
+    (hole, *_) = replayed(exhibits, order, "mairie", span(10, 40))
+    assert isinstance(hole, Gap) and hole.reason == CLOSED
+    assert (hole.started_at, hole.ended_at) == (span(10, 40).start, span(10, 40).end)
+    # A fresh key would open nothing; the old one does, once it is put back.
+    seal = next(ArchiveReader(town.site.archive_dir).records("mairie", span(12, 13))).seal
+    assert seal
+    with pytest.raises(KeyUnavailable, match="is lost"):
+        gate.keys.data_key(seal)
+    shutil.copy(spare, days / f"{day}.key")
+    gate.keys.publish(gate.not_before())
+    assert gate.keys.data_key(seal) and (town.folder / "keys" / "public" / f"{day}.pub").exists()
+
+
+def test_one_record_that_does_not_open_keeps_no_other_from_being_secured_and_shown(town: Town) -> None:
+    archive = ArchiveReader(town.site.archive_dir)
+    whole = list(archive.records("mairie", span(0, 60)))
+    shutil.rmtree(town.site.archive_dir / "mairie")
+    writer = ArchiveWriter(town.site.archive_dir)
+    for n, held in enumerate(whole):
+        writer.append(msgspec.structs.replace(held, payload=bytes(len(held.payload))) if n == 20 else held)
+    writer.close()
+    requisition = town.opened(cameras=("mairie",))
+    secured = {int((g.first_at - START).total_seconds()) for g in copies(town, requisition)}
+    assert secured == {*range(10, 40)} - {20}
+    done = [e for e in town.journal() if e["act"] == "evidence.secure" and e["phase"] == "outcome"]
+    assert [(e["details"]["groups"], e["details"]["lost"]) for e in done] == [(29, 1)]
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("rewind",))
+    shown = canaries(tech.rewind(grant.id, "mairie", span(18, 24)))
+    assert {s - int(START.timestamp()) for _, s in shown} == {18, 19, 21, 22, 23}
+    # Indexing has told the gap: it is told once, and for what it is.
+    hole = {"scope": requisition, "camera": "mairie", "started_at": span(20, 21).start, "ended_at": span(20, 21).end}
+    looked = {"scope": requisition, "camera": "mairie", "status": "indexed"}
+    town.store.insert_coverage(
+        [
+            Coverage(started_at=span(10, 20).start, ended_at=span(10, 20).end, **looked),
+            Coverage(status="gap", reason=CLOSED, **hole),
+            Coverage(started_at=span(21, 40).start, ended_at=span(21, 40).end, **looked),
+        ]
+    )
+    covered = tech.coverage(tech.grant(requisition, ("rewind", "search")).id)
+    assert [(line.status, line.reason) for line in covered.lines] == [("gap", CLOSED)]
+    assert (covered.recorded_s, covered.indexed_s) == (30, 29)
+
+
 def test_an_amendment_secures_what_it_adds(town: Town) -> None:
     requisition = town.opened()
     town.client("chef").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", cameras=("pont",))
@@ -306,8 +372,6 @@ def test_a_gate_that_does_not_see_the_indexers_folder_knows_its_token(town: Town
 
 
 def test_a_key_id_is_bound_to_its_key(town: Town) -> None:
-    import msgspec
-
     requisition = town.opened()
     outside = next(ArchiveReader(town.site.archive_dir).records("pont", span(12, 13))).seal
     assert outside

@@ -265,7 +265,7 @@ GUARDS: tuple[tuple[Change, str], ...] = (
             # The rules are read again while it is made as well.
             also=(
                 ("gate.exhibits", "                    gate.grants.still(permit)\n", ""),
-                ("gate.exhibits", "            gate.grants.still(permit)\n            gop", "            gop"),
+                ("gate.exhibits", "opened(bounds, clip.camera, still)", "opened(bounds, clip.camera)"),
             ),
         ),
         TICKETS + "test_a_ticket_dies_with_its_requisition",
