@@ -149,7 +149,7 @@ class Package:
         self.size = 0
         """Bytes sent."""
         self.sums_sha256 = ""
-        """Of `SHA256SUMS`, once the package is whole."""
+        """Of `SHA256SUMS`, once the package went whole."""
 
     @property
     def files(self) -> int:
@@ -157,41 +157,53 @@ class Package:
         return len(self._zip.sums)
 
     def stream(self) -> Iterator[bytes]:
-        """The ZIP, piece by piece."""
+        """The ZIP, piece by piece. It is registered before its signature goes: what goes unregistered is unsigned."""
         gate, permit = self._gate, self._permit
         details = {"number": self._number, "recipient": self._request.recipient, "typed": self._request.purpose}
         with gate.journal.act("export", permit.because, details) as outcome:
-            for data in self._all():
+            for data in self._unsigned():
                 for at in range(0, len(data), CHUNK):
                     gate.grants.still(permit)
                     self.size += min(CHUNK, len(data) - at)
                     yield data[at : at + CHUNK]
-            sums = hashlib.sha256(self._sums()).hexdigest()
-            with gate.database.write() as s:
-                s.add(
-                    ExportRow(
-                        id=self._number,
-                        requisition=permit.grant.basis.id,
-                        person=permit.grant.person.id,
-                        recipient=self._request.recipient,
-                        purpose=self._request.purpose,
-                        manifest_sha256=sums,
-                        size_bytes=self.size,
-                        at=gate.clock(),
-                    )
-                )
-                s.add(
-                    RegisterRow(
-                        at=gate.clock(),
-                        kind="sent",
-                        requisition=permit.grant.basis.id,
-                        details={"number": self._number, "to": self._request.recipient, "files": len(self._zip.sums)},
-                    )
-                )
-            outcome.note(sha256sums=sums, bytes=self.size, files=sorted(self._zip.sums))
-        self.sums_sha256 = sums
+            sums = self._sums()
+            sums_sha256 = hashlib.sha256(sums).hexdigest()
+            signed = self._zip.add("SHA256SUMS.sig", gate.signing.sign(sums)) + self._zip.close()
+            self.size += len(signed)
+            gate.grants.still(permit)
+            self._register(sums_sha256)
+            outcome.note(sha256sums=sums_sha256, bytes=self.size, files=sorted(self._zip.sums))
+        # Whoever hangs up from here on may hold all of it.
+        yield signed
+        self.sums_sha256 = sums_sha256
 
-    def _all(self) -> Iterator[bytes]:
+    def _register(self, sums_sha256: str) -> None:
+        """Into the register and the list of packages, both or neither."""
+        gate, permit = self._gate, self._permit
+        with gate.database.write() as s:
+            s.add(
+                ExportRow(
+                    id=self._number,
+                    requisition=permit.grant.basis.id,
+                    person=permit.grant.person.id,
+                    recipient=self._request.recipient,
+                    purpose=self._request.purpose,
+                    manifest_sha256=sums_sha256,
+                    size_bytes=self.size,
+                    at=gate.clock(),
+                )
+            )
+            s.add(
+                RegisterRow(
+                    at=gate.clock(),
+                    kind="sent",
+                    requisition=permit.grant.basis.id,
+                    details={"number": self._number, "to": self._request.recipient, "files": len(self._zip.sums)},
+                )
+            )
+
+    def _unsigned(self) -> Iterator[bytes]:
+        """All but the signature and the end of the ZIP."""
         add = self._zip.add
         for clip in self._plan.clips:
             yield from self._originals_of(clip)
@@ -215,10 +227,7 @@ class Package:
         yield add("manifeste.json", self._manifest(papers))
         papers = replace(papers, sums=dict(self._zip.sums))
         yield add("bordereau-transmission.pdf", transmission_slip(papers))
-        sums = self._sums()
-        yield add("SHA256SUMS", sums)
-        yield add("SHA256SUMS.sig", self._gate.signing.sign(sums))
-        yield self._zip.close()
+        yield add("SHA256SUMS", self._sums())
 
     def _originals_of(self, clip: ExhibitClip) -> Iterator[bytes]:
         gate, permit = self._gate, self._permit

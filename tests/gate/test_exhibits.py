@@ -4,10 +4,11 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import get_args, get_type_hints
@@ -21,13 +22,15 @@ from connectors.bounds import Interval
 from connectors.gop import Clock
 from connectors.remux import content_hashes
 from gate import exhibit_pdf, exhibit_words, exhibits
+from gate.database import ExportRow, RegisterRow
 from gate.errors import ActNotPermitted, Invalid, NotFound, OutsideScope
-from gate.messages import Decision
+from gate.messages import Decision, ExhibitClip, ExhibitRequest
 from reid.coverage import DOUBT
 from reid.passage import COLOURS, VEHICLE_CLASSES, Coverage
 from tests.gate.town import START, Town, canaries
 
 RECIPIENT = "Capitaine Durand, commissariat"
+LISTED, SIGNED = re.compile(rb"piece-[\w-]+/SHA256SUMS"), re.compile(rb"piece-[\w-]+/SHA256SUMS\.sig")
 
 
 def span(start: float, end: float) -> Interval:
@@ -274,18 +277,66 @@ def test_export_is_refused_outside_the_grant(town: Town, tmp_path: Path) -> None
     assert not list(tmp_path.glob("x.zip*"))
 
 
-def test_what_breaks_off_is_unsigned_and_journalled(town: Town) -> None:
-    requisition = town.opened()
+def begun(town: Town, requisition: str) -> Iterator[bytes]:
+    """The pieces of a package, as the service sends them."""
     tech = town.client("tech")
     grant = tech.grant(requisition, ("export",))
     service = town.http().app.state.service  # type: ignore[attr-defined]
     live = town.gate.sessions.check(tech.token or "")
-    from gate.messages import ExhibitClip, ExhibitRequest
-
     request = ExhibitRequest(
         clips=(ExhibitClip(camera="mairie", interval=span(12, 20)),), purpose="remise", recipient="X"
     )
-    _, pieces = service.exhibits.export(live, grant.id, request)
+    pieces: Iterator[bytes] = service.exhibits.export(live, grant.id, request)[1]
+    return pieces
+
+
+def registered(town: Town) -> list[str]:
+    with town.gate.database.read() as s:
+        sent = [r.details["number"] for r in s.query(RegisterRow).filter(RegisterRow.kind == "sent")]
+        assert [r.id for r in s.query(ExportRow)] == sent
+    return sent
+
+
+def test_no_signature_leaves_before_the_package_is_registered(town: Town) -> None:
+    pieces = begun(town, town.opened())
+    sent = b""
+    while not SIGNED.search(sent):
+        assert not registered(town)
+        sent += next(pieces)
+    pieces.close()  # whoever asked hangs up, and holds it whole
+    assert zipfile.ZipFile(io.BytesIO(sent)).testzip() is None
+    (number,) = registered(town)
+    last = town.journal()[-1]
+    assert (last["phase"], last["act"]) == ("outcome", "export") and "failed" not in last["details"]
+    assert last["details"]["bytes"] == len(sent) and f"piece-{number}/".encode() in sent
+
+
+def test_hanging_up_before_the_signature_registers_nothing(town: Town) -> None:
+    pieces = begun(town, town.opened())
+    sent = b""
+    while not LISTED.search(sent):
+        sent += next(pieces)
+    pieces.close()
+    assert LISTED.search(sent) and not SIGNED.search(sent) and not registered(town)
+    assert town.journal()[-1]["details"]["failed"] == "GeneratorExit"
+
+
+def test_a_package_that_cannot_be_registered_stays_unsigned(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    pieces = begun(town, town.opened())
+    monkeypatch.setattr(exhibits.Package, "_register", full)
+    sent = b""
+    with pytest.raises(OSError, match="No space"):
+        for piece in pieces:
+            sent += piece
+    assert LISTED.search(sent) and not SIGNED.search(sent) and town.journal()[-1]["details"]["failed"] == "OSError"
+
+
+def test_what_breaks_off_is_unsigned_and_journalled(town: Town) -> None:
+    requisition = town.opened()
+    pieces = begun(town, requisition)
     sent = next(pieces)
     town.gate.requisitions.close(requisition, None)
     with pytest.raises(Exception, match=r"closed|ended"):

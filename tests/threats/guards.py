@@ -266,6 +266,7 @@ GUARDS: tuple[tuple[Change, str], ...] = (
             also=(
                 ("gate.exhibits", "                    gate.grants.still(permit)\n", ""),
                 ("gate.exhibits", "opened(bounds, clip.camera, still)", "opened(bounds, clip.camera)"),
+                ("gate.exhibits", "gate.grants.still(permit)\n            self._register", "self._register"),
             ),
         ),
         TICKETS + "test_a_ticket_dies_with_its_requisition",
