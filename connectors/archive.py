@@ -224,6 +224,15 @@ class ArchiveReader:
         ends = np.concatenate([breaks, [len(start) - 1]])
         return [Interval(moment(int(start[a])), moment(int(end[b]))) for a, b in zip(begins, ends, strict=True)]
 
+    def hours(self, camera: str, interval: Interval) -> list[datetime]:
+        """The UTC hours of an interval of which video is held, by time; read off the names of the segments."""
+        found = {
+            f"{segment.parent.name}T{segment.name[:2]}"
+            for segment in self._segments(camera, interval, timedelta())
+            if not segment.stem.endswith("-gaps")
+        }
+        return [datetime.fromisoformat(f"{hour}:00:00+00:00") for hour in sorted(found)]
+
     def size_bytes(self, camera: str) -> int:
         """Bytes that a camera's video takes."""
         folder = self._root / camera

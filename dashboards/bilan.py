@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import streamlit as st
 
 from dashboards import pictures
 from dashboards.session import language, t
-from dashboards.times import duration, number, zone
+from dashboards.times import duration, local, number, zone
 from gate.client import GateClient
-from gate.messages import Bilan
+from gate.messages import Bilan, Interval, Register
 
 YEARS_KEPT = 4
 
@@ -31,10 +32,18 @@ def page(gate: GateClient) -> None:
     found = gate.bilan(year, month)
     third.link_button(t("bilan_pdf"), gate.bilan_url(year, month))
     _figures(found)
-    if not found.lines:
+    if found.lines:
+        _requests(found, names)
+    else:
         st.info(t("bilan_none"))
-        return
-    if not month:
+    st.caption(t("journal_head", n=found.journal_count, head=found.journal_head))
+    st.subheader(t("register"))
+    if st.toggle(t("register_show"), key="register_show"):
+        _register(gate.register(_period(year, month)))
+
+
+def _requests(found: Bilan, names: tuple[str, ...]) -> None:
+    if not found.month:
         st.subheader(t("by_month"))
         counts = (t("requests"), found.requests_by_month), (t("handovers"), found.exports_by_month)
         st.html(pictures.months(short_names(), *counts))
@@ -65,7 +74,53 @@ def page(gate: GateClient) -> None:
         ],
         hide_index=True,
     )
-    st.caption(t("journal_head", n=found.journal_count, head=found.journal_head))
+
+
+def _register(found: Register) -> None:
+    """Which recordings are held, and what became of the others."""
+    st.caption(t("register_held"))
+    st.dataframe(
+        [
+            {
+                t("day"): r.day,
+                t("camera"): r.camera,
+                t("hours"): r.hours,
+                t("from"): local(r.started_at),
+                t("to"): local(r.ended_at),
+            }
+            for r in found.recordings
+        ],
+        hide_index=True,
+    )
+    st.caption(t("register_done"))
+    st.dataframe(
+        [
+            {
+                t("time"): local(x.at),
+                t("act"): t("register_" + x.kind),
+                t("requisition"): x.requisition,
+                t("detail"): _told(x.details),
+            }
+            for x in found.lines
+        ],
+        hide_index=True,
+    )
+
+
+def _told(details: Mapping[str, Any]) -> str:
+    """What a line of the register says more, in the page's words."""
+    known = ("number", "to", "before", "cameras", "keys", "found", "not_looked_at")
+    said = {name: details[name] for name in known if details.get(name)}
+    if "before" in said:
+        said["before"] = local(datetime.fromisoformat(said["before"]))
+    texts = {n: ", ".join(v) if isinstance(v, list) else v for n, v in said.items()}
+    return " ; ".join(f"{t('register_of_' + name)} {value}" for name, value in texts.items())
+
+
+def _period(year: int, month: int) -> Interval:
+    """A year of the town's, or one month of it."""
+    following = (year, month + 1) if 0 < month < 12 else (year + 1, 1)
+    return Interval(datetime(year, month or 1, 1, tzinfo=zone()), datetime(*following, 1, tzinfo=zone()))
 
 
 def _figures(found: Bilan) -> None:

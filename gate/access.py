@@ -100,7 +100,7 @@ DUTIES: dict[Duty, frozenset[Role]] = {
     "read_register": frozenset({"registrar", "technician", "auditor"}),
     # see who did what, when and why
     "read_journal": frozenset({"auditor"}),
-    # the yearly report and the self-check, in which nobody is named
+    # the yearly report, the register of recordings and the self-check: nobody filmed and nobody of the town is named
     "read_bilan": frozenset({"administrator", "registrar", "auditor"}),
     # accounts, habilitations, agréments
     "keep_people": frozenset({"administrator"}),

@@ -434,6 +434,11 @@ class GateClient:
         """The same as PDF."""
         return self._bytes(f"/bilan?{urlencode({'year': year, 'month': month, 'format': 'pdf'})}")
 
+    def register(self, interval: Interval | None = None) -> m.Register:
+        """Which recordings were made, destroyed and handed over, with the proofs; of the last month, or as asked."""
+        pairs = {} if interval is None else {"start": interval.start.isoformat(), "end": interval.end.isoformat()}
+        return self._call("GET", f"/register?{urlencode(pairs)}", m.Register)
+
     def self_check(self) -> m.SelfCheck:
         """Cameras against the norms, what is absent, what is stored where and how long."""
         return self._call("GET", "/self-check", m.SelfCheck)

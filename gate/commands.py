@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -340,6 +341,26 @@ def bilan(
         ("proofs of destruction", "failed" if found.proofs_failed else "", found.proofs),
     ]
     show(found, as_json, tabled(f"{found.site}, {year}: {len(found.lines)} requests", ["", "", "count"], rows))
+
+
+@app.command("register")
+def show_register(
+    start: Annotated[str, typer.Option("--from", help="The last month when left out.")] = "",
+    end: Annotated[str, typer.Option("--to")] = "",
+    site: SiteFile = SITE,
+    as_json: AsJson = False,
+) -> None:
+    """The register of recordings: made, destroyed, handed over, and the proofs. Registrar, auditor, administrator."""
+    found = client(site).register(between(start, end, site))
+    if as_json:
+        show(found, True)
+        return
+    made = [(r.day, r.camera, r.hours, local(r.started_at, site), local(r.ended_at, site)) for r in found.recordings]
+    show(found, False, tabled("Held", ["day", "camera", "hours", "from", "to"], made))
+    lines = [
+        (local(x.at, site), x.kind, x.requisition, json.dumps(x.details, ensure_ascii=False)[:120]) for x in found.lines
+    ]
+    show(found, False, tabled("Destroyed, handed over, proved", ["time", "", "requisition", "details"], lines))
 
 
 @app.command("self-check")

@@ -7,7 +7,7 @@ A grant is an opaque id here and carries no authority.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -21,6 +21,7 @@ Role = Literal["administrator", "registrar", "technician", "auditor"]
 Act = Literal["rewind", "search", "picture", "video", "trace", "export"]
 Basis = Literal["requisition", "habilitated_officer", "access_request", "inspection", "maintenance"]
 State = Literal["draft", "open", "closed", "expired"]
+RegisterKind = Literal["destroyed", "scope_erased", "sent", "proved", "proof_failed"]
 Authority = Literal["prosecutor", "investigating_judge", "opj", "apj_under_opj"]
 
 
@@ -501,6 +502,39 @@ class Bilan(msgspec.Struct, frozen=True, kw_only=True):
     proofs_failed: int
     journal_count: int
     journal_head: str
+
+
+class RecordedDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held of one camera's one day, in whole hours: its seconds are in the coverage of whoever may look."""
+
+    camera: str
+    day: str
+    """`YYYY-MM-DD`, in the town's time."""
+    hours: int
+    """Of the day, those in which anything was recorded."""
+    started_at: datetime
+    ended_at: datetime
+
+
+class RegisterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened to recordings."""
+
+    at: datetime
+    kind: RegisterKind
+    requisition: str = ""
+    """Its reference."""
+    details: dict[str, Any] = {}
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True):
+    """The register of recordings, of some time."""
+
+    started_at: datetime
+    ended_at: datetime
+    recordings: tuple[RecordedDay, ...]
+    """Those that are still held."""
+    lines: tuple[RegisterLine, ...]
+    """Newest first."""
 
 
 class CameraCheck(msgspec.Struct, frozen=True, kw_only=True):

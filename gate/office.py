@@ -23,10 +23,12 @@ from gate.messages import (
     CameraInfo,
     CredentialDraft,
     IndexProgress,
+    Interval,
     JournalLine,
     PersonDraft,
     PersonInfo,
     PersonMade,
+    Register,
     Renewal,
     Renewed,
     RequisitionDraft,
@@ -36,6 +38,7 @@ from gate.messages import (
     SignIn,
     Whoami,
 )
+from gate.register import register
 from gate.self_check import absence, camera_checks, stored
 from gate.sessions import Live
 
@@ -269,6 +272,11 @@ class Office:
         """The yearly report, or the list of one month."""
         self._may(live, "read_bilan", "bilan")
         return bilan(self._gate, year, month)
+
+    def register(self, live: Live, interval: Interval | None) -> Register:
+        """Which recordings were made, destroyed and handed over; without an interval, of the last month."""
+        self._may(live, "read_bilan", "register")
+        return register(self._gate, interval)
 
     def self_check(self, live: Live, paths: Iterable[str]) -> SelfCheck:
         """Cameras against the norms, what is absent, what is stored."""

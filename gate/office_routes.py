@@ -16,7 +16,7 @@ from gate.documents import kind_of
 from gate.door import Door
 from gate.errors import Invalid
 from gate.office import Office
-from gate.wire import HEADERS, MakeRoute, answered, read
+from gate.wire import HEADERS, MakeRoute, answered, interval_of, read
 
 
 class OfficeRoutes:
@@ -48,6 +48,7 @@ class OfficeRoutes:
             route("/requisitions/{requisition}/review", "POST", self.review),
             route("/requisitions/{requisition}/progress", "GET", self.progress),
             route("/bilan", "GET", self.bilan),
+            route("/register", "GET", self.register),
             route("/self-check", "GET", self.self_check),
             route("/journal", "GET", self.journal),
             route("/room", "POST", self.room),
@@ -158,6 +159,12 @@ class OfficeRoutes:
         if query.get("format") == "pdf":
             return Response(bilan_pdf(found), media_type="application/pdf", headers=HEADERS)
         return answered(found)
+
+    def register(self, request: Request, body: bytes) -> Response:
+        """The register of recordings, of an interval or of the last month."""
+        live, query = self._door.live(request), request.query_params
+        asked = interval_of(query) if "start" in query or "end" in query else None
+        return answered(self.office.register(live, asked))
 
     def self_check(self, request: Request, body: bytes) -> Response:
         """What the site says of itself."""

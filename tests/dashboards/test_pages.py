@@ -30,10 +30,12 @@ from gate.messages import (
     JournalLine,
     OperationsStatus,
     ProcessStatus,
+    RegisterLine,
     RequisitionDraft,
     Role,
     State,
 )
+from gate.proof import prove
 from reid.passage import COLOURS, VEHICLE_CLASSES
 from tests.gate.town import PDF, START, Town
 
@@ -336,6 +338,27 @@ def test_the_yearly_report_as_a_page(town: Town, monkeypatch: pytest.MonkeyPatch
     assert [m.value for m in app.metric if m.label == TEXTS["requests"][0]] == ["1"]
     assert "violences en réunion" in app.dataframe[0].value.to_string()
     assert not any(name in repr(app) for name in ("Durand", "Greffe", "Chef"))
+
+
+def test_the_register_stands_at_the_end_of_the_yearly_report(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    town.opened()
+    prove(town.gate, town.store, MemoryBroker())
+
+    def script() -> None:
+        from dashboards import bilan, session
+
+        bilan.page(session.client())
+
+    app = _alone(monkeypatch, town, "admin", script)
+    app = app.selectbox(key="bilan_year").set_value(START.year).run()
+    before = len(app.dataframe)
+    app = app.toggle(key="register_show").set_value(True).run()
+    assert not app.exception
+    held, done = (d.value.to_string() for d in app.dataframe[before:])
+    assert "mairie" in held and "2026-03-20" in held
+    assert TEXTS["register_proved"][0] in done and TEXTS["register_of_before"][0] in done
+    for kind in get_args(get_type_hints(RegisterLine)["kind"]):
+        assert text("register_" + kind, "fr")
 
 
 def test_the_journal_is_read_in_french(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

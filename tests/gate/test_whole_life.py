@@ -215,6 +215,13 @@ def closed(hall: TownHall) -> None:
     assert not (town.folder / "exhibits" / found.id).exists()
 
 
+def registered(hall: TownHall) -> None:
+    """What was handed over stands there, and what was kept for it is erased."""
+    lines = hall.told("register")["lines"]
+    assert isinstance(lines, list) and {line["requisition"] for line in lines} == {"PV 2026/1234"}
+    assert {line["kind"] for line in lines} == {"sent", "scope_erased"}
+
+
 def reported(hall: TownHall) -> None:
     """The year's figures name nobody. Then the keeper has its time, and the proof looks."""
     assert Path("bilan.pdf").read_bytes().startswith(b"%PDF")
@@ -244,6 +251,7 @@ AFTER: dict[str, Callable[[TownHall], None]] = {
     "passage trace": traced,
     "python3 -m zipfile": unpacked,
     "passage requisition close": closed,
+    "passage register": registered,
     "passage bilan": reported,
     "passage journal show": shown,
     "passage journal verify": verified,
