@@ -419,7 +419,7 @@ def as_person(s: Scene) -> Iterator[None]:
         patch.setenv("PASSAGE_GATE_URL", s.world.town.url)
         patch.setattr(connectors.clickhouse, "open_reader", lambda site: s.world.town.store)
         patch.setattr(connectors.clickhouse, "open_keeper", lambda site: s.world.town.store)
-        patch.setattr(connectors.kafka, "site_broker", lambda site: s.world.broker)
+        patch.setattr(connectors.kafka, "site_broker", lambda site, user: s.world.broker)
         patch.setattr(gate.gate, "Gate", lambda site, store: s.world.town.new_gate())
         patch.setattr(gate.command_line, "GateClient", lambda url, token: GateClient(url, token, http=s.world.http))
         patch.chdir(s.world.work)
