@@ -6,6 +6,16 @@ from __future__ import annotations
 import re
 
 _FRENCH: tuple[tuple[str, str], ...] = (
+    (r"(.+) is no time: write .*", "Heure illisible : {0}. Écrivez par exemple 20/03/2026 14:05:30."),
+    (r"(.+)\.\.(.+) ends before it starts", "Heures : l'intervalle finit ({1}) avant de commencer ({0})."),
+    (
+        r"(\S+ \S+) occurs twice, .* write (.+) or, the second time, (.+)",
+        "{0} existe deux fois, au passage à l'heure d'hiver : écrivez {1} ou, la seconde fois, {2}.",
+    ),
+    (
+        r"(\S+ \S+) does not exist, .* write (.+) or (.+)",
+        "{0} n'existe pas, au passage à l'heure d'été : écrivez {1} ou {2}.",
+    ),
     (r"reference: give the .*own", "Référence : écrivez celle du document."),
     (r"purpose: say what .*", "Finalité : écrivez ce qui est cherché et pourquoi."),
     (r"cameras: name at least one", "Caméras : choisissez-en au moins une."),

@@ -37,9 +37,6 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         written_to = fifth.text_input(t("to"), local(grant.intervals[-1].end))
         if st.form_submit_button(t("run_search"), type="primary"):
             asked = parse_interval(written_from, written_to)
-            if asked is None:
-                st.error(t("time_unread", example=local(grant.intervals[0].start)))
-                return
             whole = (written_from, written_to) == (local(grant.intervals[0].start), local(grant.intervals[-1].end))
             st.session_state["terms"] = (grant.requisition, classes, colours, chosen, None if whole else asked)
             st.session_state["gallery_page"] = 1

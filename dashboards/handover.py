@@ -97,12 +97,13 @@ def _more(grant: GrantInfo, requisition: RequisitionInfo, labels: dict[str, str]
         written_to = second.text_input(t("to"), local(grant.intervals[-1].end))
         if not st.form_submit_button(t("add_interval")):
             return
-    asked = parse_interval(written_from, written_to)
-    met = None if asked is None else inside(asked, grant.intervals)
+    try:
+        met = inside(parse_interval(written_from, written_to), grant.intervals)
+    except GateError as fault:
+        show_fault(fault)
+        return
     if not names:
         st.error(t("choose_camera"))
-    elif asked is None:
-        st.error(t("time_unread", example=local(grant.intervals[0].start)))
     elif met is None:
         st.error(t("time_outside", hours=hours(grant.intervals)))
     else:

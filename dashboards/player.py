@@ -11,7 +11,7 @@ import streamlit as st
 from dashboards import handover, pictures
 from dashboards.session import t
 from dashboards.times import between, hours, inside, local, parse_local
-from gate.client import GateClient
+from gate.client import GateClient, Invalid
 from gate.messages import CameraInfo, GrantInfo, Interval
 
 FIELDS = ("rewind_camera", "rewind_time", "rewind_length")
@@ -44,9 +44,6 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     for column, step in zip(st.columns([1, 1, 1, 1, 4]), STEPS_S, strict=False):
         column.button(f"{step:+d} s", key=f"step{step}", on_click=_step, args=(step,), width="stretch")
     at = parse_local(written)
-    if at is None:
-        st.error(t("time_unread", example=local(grant.intervals[0].start)))
-        return
     interval = inside(Interval(at, at + timedelta(seconds=length)), grant.intervals)
     if interval is None:
         st.error(t("time_outside", hours=allowed))
@@ -76,15 +73,15 @@ def draw_still(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]
         t("time"), local(grant.intervals[0].start), key=f"still-{grant.requisition}", help=f"{t('hours')} : {allowed}"
     )
     at = parse_local(written)
-    if at is None:
-        st.error(t("time_unread", example=local(grant.intervals[0].start)))
-    elif not any(i.holds(at) for i in grant.intervals):
+    if not any(i.holds(at) for i in grant.intervals):
         st.error(t("time_outside", hours=allowed))
     else:
         st.html(pictures.card(gate.still_url(grant.id, camera, at), labels[camera], [local(at)]))
 
 
 def _step(seconds: int) -> None:
-    at = parse_local(st.session_state["rewind_time"])
-    if at is not None:
-        st.session_state["rewind_time"] = local(at + timedelta(seconds=seconds))
+    try:
+        at = parse_local(st.session_state["rewind_time"])
+    except Invalid:
+        return  # told when the page is drawn
+    st.session_state["rewind_time"] = local(at + timedelta(seconds=seconds))

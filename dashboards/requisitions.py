@@ -135,9 +135,7 @@ def _amend(gate: GateClient, requisition: RequisitionInfo, labels: dict[str, str
         if not st.form_submit_button(t("amend")):
             return
     interval = parse_interval(written_from, written_to) if written_from or written_to else None
-    if (written_from or written_to) and interval is None:
-        st.error(t("time_unread", example=local(requisition.intervals[0].start)))
-    elif document is None or not reference.strip():
+    if document is None or not reference.strip():
         st.error(t("amend_needs"))
     else:
         gate.amend(
@@ -194,10 +192,6 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
         document = st.file_uploader(t("document"), type=SCANS, key=key("document"))
         if not st.form_submit_button(t("save_draft"), type="primary"):
             return
-    interval, received = parse_interval(written_from, written_to), parse_local(written_received)
-    if interval is None or received is None:
-        st.error(t("time_unread", example=local(begun)))
-        return
     try:
         gate.draft(
             basis=basis,
@@ -210,9 +204,9 @@ def _form(gate: GateClient, labels: dict[str, str]) -> None:
             offence=offence,
             purpose=purpose,
             cameras=tuple(chosen),
-            intervals=(interval,),
+            intervals=(parse_interval(written_from, written_to),),
             expires_at=_end_of(expiry),
-            received_at=received,
+            received_at=parse_local(written_received),
             document=None if document is None else document.getvalue(),
         )
     except GateError as fault:

@@ -242,10 +242,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "L'officier ou le magistrat qui dirige, présent ou au téléphone ; inscrit au journal avec chaque action.",
         "The officer or magistrate who directs; written to the journal with every act.",
     ),
-    "time_unread": (
-        "Heure illisible ou intervalle vide. Écrivez par exemple {example}.",
-        "The time cannot be read, or the interval is empty. Write for instance {example}.",
-    ),
     "time_outside": (
         "Hors de la réquisition, qui permet : {hours}.",
         "Outside the requisition, which allows: {hours}.",

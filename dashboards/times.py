@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from gate.client import Invalid, read_time, time_of_day, told_time
 from gate.messages import Interval, Whoami
 
 _KEY = "timezone"
@@ -25,13 +26,13 @@ def zone() -> ZoneInfo:
 
 
 def local(at: datetime) -> str:
-    """A moment as people of the town read it."""
-    return at.astimezone(zone()).strftime("%d/%m/%Y %H:%M:%S")
+    """A moment as people of the town read it; of the hour that occurs twice, with its offset."""
+    return told_time(at, zone())
 
 
 def clock(at: datetime) -> str:
     """The time of day alone, where the day is known."""
-    return at.astimezone(zone()).strftime("%H:%M:%S")
+    return time_of_day(at, zone())
 
 
 def number(value: float) -> str:
@@ -57,9 +58,9 @@ def duration(hours: float) -> str:
 
 def between(interval: Interval) -> str:
     """A stretch of time, its day once where it lies in one."""
-    start, end = interval.start.astimezone(zone()), interval.end.astimezone(zone())
-    same = start.date() == end.date()
-    return f"{start:%d/%m/%Y %H:%M:%S} → {end:%H:%M:%S}" if same else f"{local(start)} → {local(end)}"
+    start, end = interval.start, interval.end
+    same = start.astimezone(zone()).date() == end.astimezone(zone()).date()
+    return f"{local(start)} → {clock(end) if same else local(end)}"
 
 
 def hours(intervals: Iterable[Interval]) -> str:
@@ -67,21 +68,16 @@ def hours(intervals: Iterable[Interval]) -> str:
     return " ; ".join(between(i) for i in intervals)
 
 
-def parse_local(written: str) -> datetime | None:
-    """Read a local time as people write it; None when it is none."""
-    for form in ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            return datetime.strptime(written.strip(), form).replace(tzinfo=zone()).astimezone(UTC)
-        except ValueError:
-            continue
-    return None
+def parse_local(written: str) -> datetime:
+    """Read a local time as people write it; Invalid, which says what to write, when it names no moment or two."""
+    return read_time(written, zone())
 
 
-def parse_interval(written_from: str, written_to: str) -> Interval | None:
-    """What two fields name; None when it is none. The second that a person names last counts whole."""
+def parse_interval(written_from: str, written_to: str) -> Interval:
+    """What two fields name; Invalid when it is none. The second that a person names last counts whole."""
     start, end = parse_local(written_from), parse_local(written_to)
-    if start is None or end is None or end < start:
-        return None
+    if end < start:
+        raise Invalid(f"{written_from}..{written_to} ends before it starts")
     return Interval(start, end + timedelta(seconds=1) if end == start else end)
 
 

@@ -17,10 +17,14 @@ import msgspec
 from connectors.bounds import Interval
 from gate import messages as m
 from gate.errors import GateError as GateError
-from gate.errors import Invalid, NotFound, Unavailable, by_code
+from gate.errors import Invalid as Invalid
+from gate.errors import NotFound, Unavailable, by_code
 from gate.errors import SignedOut as SignedOut
 from gate.reasons import recognised as recognised
 from gate.secrets import write_private
+from gate.town_time import read_time as read_time
+from gate.town_time import time_of_day as time_of_day
+from gate.town_time import told_time as told_time
 
 T = TypeVar("T")
 DEFAULT_URL = "http://127.0.0.1:18600"

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from connectors.site import Site, load_site
 from gate.client import DEFAULT_URL, GateClient, kept_session
 from gate.errors import Conflict, Invalid, NotFound
 from gate.messages import Act, GrantInfo, RequisitionInfo
+from gate.town_time import read_time, told_time
 
 SiteFile = Annotated[Path, typer.Option("--site", envvar="PASSAGE_SITE", help="The town's site file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -64,18 +65,8 @@ def zone(site: Path = SITE) -> ZoneInfo:
 
 
 def moment(written: str, site: Path = SITE) -> datetime:
-    """A time as people type it: `2026-03-20 14:05`, `20/03/2026 14:05:30`, or ISO with a zone."""
-    written = written.strip()
-    for form in ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M"):
-        try:
-            return datetime.strptime(written, form).replace(tzinfo=zone(site)).astimezone(UTC)
-        except ValueError:
-            continue
-    try:
-        at = datetime.fromisoformat(written)
-    except ValueError:
-        raise Invalid(f"{written!r} is no time: write 2026-03-20 14:05:30, or 2026-03-20T13:05:30Z") from None
-    return (at if at.tzinfo else at.replace(tzinfo=zone(site))).astimezone(UTC)
+    """A time as people type it: `2026-03-20 14:05`, `20/03/2026 14:05:30`, either with `(UTC+1)`, or ISO 8601."""
+    return read_time(written, zone(site))
 
 
 def length(written: str) -> timedelta:
@@ -161,7 +152,7 @@ def tabled(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> T
 
 def local(at: datetime | None, site: Path = SITE) -> str:
     """A moment as people of the town read it."""
-    return "" if at is None else at.astimezone(zone(site)).strftime("%d/%m/%Y %H:%M:%S")
+    return "" if at is None else told_time(at, zone(site))
 
 
 def write_out(data: bytes, out: Path) -> None:

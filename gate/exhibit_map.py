@@ -15,6 +15,7 @@ from connectors.site import METRES_PER_DEGREE, CameraSite, Site
 from gate.exhibit_words import CLASSES, COLOURS
 from gate.messages import Trace
 from gate.streets import streets
+from gate.town_time import time_of_day, told_time
 
 WIDTH = 1000.0
 MARGIN = 60.0
@@ -40,7 +41,7 @@ def trace_csv(trace: Trace, site: Site) -> bytes:
                 number,
                 p.camera,
                 place_of(site, p.camera),
-                f"{p.started_at.astimezone(zone):%d/%m/%Y %H:%M:%S}",
+                told_time(p.started_at, zone),
                 p.started_at.isoformat(),
                 CLASSES.get(p.vehicle_class, p.vehicle_class),
                 COLOURS.get(p.colour, p.colour),
@@ -94,7 +95,7 @@ def trace_svg(trace: Trace, site: Site) -> bytes:
         if step.passage.camera in placed:
             x, y = at(*placed[step.passage.camera]).split(",")
             up = float(y) - 12 - 16 * sum(s.passage.camera == step.passage.camera for s in trace.steps[: number - 1])
-            text = f"{number}. {step.passage.started_at.astimezone(zone):%H:%M:%S} ({step.probability:.2f})"
+            text = f"{number}. {time_of_day(step.passage.started_at, zone)} ({step.probability:.2f})"
             out.append(f'<text x="{x}" y="{up:.1f}" font-size="13" fill="#b3261e">{text}</text>')
     out.append(f'<text x="{MARGIN}" y="{height - 14:.0f}" font-size="14">{escape(trace.notice)}</text></svg>')
     return "\n".join(out).encode()

@@ -17,6 +17,7 @@ from fpdf.enums import XPos, YPos
 from connectors.site import Site
 from gate.exhibit_words import CLOCKS, reason
 from gate.messages import CoverageStatement, RequisitionInfo
+from gate.town_time import told_time
 
 AUTHORITIES = {
     "prosecutor": "procureur de la République",
@@ -137,7 +138,7 @@ def extraction_sheet(p: Papers) -> bytes:
     pdf.line("Opérateur technique", p.person)
     pdf.line("Dirigé par", p.directed_by)
     pdf.line("Motif", p.purpose)
-    pdf.line("Date", f"{_local(p.made_at, p.site)} ({p.made_at:%Y-%m-%d %H:%M:%S} UTC, horloge : {p.clock_source})")
+    pdf.line("Date", f"{_local(p.made_at, p.site)}, horloge : {p.clock_source}")
     pdf.line("Logiciel", p.software)
     pdf.line("Modèles", ", ".join(p.models) or "aucun (recherche non utilisée)")
     pdf.words(
@@ -238,4 +239,4 @@ def _case(pdf: Any, p: Papers) -> None:
 
 
 def _local(at: datetime, site: Site) -> str:
-    return f"{at.astimezone(ZoneInfo(site.timezone)):%d/%m/%Y %H:%M:%S}"
+    return f"{told_time(at, ZoneInfo(site.timezone))} ({at:%Y-%m-%d %H:%M:%S} UTC)"

@@ -8,7 +8,7 @@ import io
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -153,6 +153,43 @@ def test_a_time_nobody_can_read_is_told(town: Town, page: AppTest) -> None:
     assert any(e.value.startswith(TEXTS["time"][0]) for e in app.error)
 
 
+def test_the_hour_that_occurs_twice_is_shown_and_played_as_the_one_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    town = Town(tmp_path / "var", now=second + timedelta(hours=5))
+    town.staff()
+    night = Interval(second - timedelta(hours=1, minutes=30), second + timedelta(minutes=30))
+    town.opened(intervals=(night,), expires_at=second + timedelta(days=20))
+    town.record(second - timedelta(seconds=30), seconds=60)
+    town.record(second - timedelta(minutes=30, seconds=10), seconds=60)
+    app = _page(monkeypatch, lambda: town.client("tech")).run()
+    app.session_state["rewind_to"] = ("gare", second)
+    app = app.run()
+    assert app.text_input(key="rewind_time").value == "25/10/2026 02:30:00 (UTC+1)"
+    assert "start=2026-10-25T01%3A30%3A00" in _video(app)
+    app = app.text_input(key="rewind_time").set_value("25/10/2026 02:59:50 (UTC+2)").run()
+    app = app.button(key="step10").click().run()
+    assert app.text_input(key="rewind_time").value == "25/10/2026 02:00:00 (UTC+1)"
+    assert "start=2026-10-25T01%3A00%3A00" in _video(app)
+    app = app.text_input(key="rewind_time").set_value("25/10/2026 02:30").run()
+    assert [e.value for e in app.error] == [
+        "25/10/2026 02:30:00 existe deux fois, au passage à l'heure d'hiver : écrivez 25/10/2026 02:30:00 (UTC+2) ou, "
+        "la seconde fois, 25/10/2026 02:30:00 (UTC+1)."
+    ]
+    app = app.button(key="step10").click().run()
+    assert not app.exception and app.text_input(key="rewind_time").value == "25/10/2026 02:30"
+    app = app.text_input(key="rewind_time").set_value("29/03/2026 02:30").run()
+    assert [e.value for e in app.error] == [
+        "29/03/2026 02:30:00 n'existe pas, au passage à l'heure d'été : écrivez 29/03/2026 01:30:00 ou "
+        "29/03/2026 03:30:00."
+    ]
+
+
+def _video(app: AppTest) -> str:
+    return next(h.proto.body for h in app.get("html") if "<video" in h.proto.body)
+
+
 def test_the_place_and_time_stay_while_another_tab_is_looked_at(town: Town, page: AppTest) -> None:
     town.index(town.opened())
     app = page.run()
@@ -197,7 +234,7 @@ def test_a_scope_that_begins_between_two_seconds_is_played_whole(town: Town, pag
     town.opened(intervals=(odd,))
     app = page.run()
     assert not app.exception and not app.error, [e.value for e in app.error]
-    video = next(h.proto.body for h in app.get("html") if "<video" in h.proto.body)
+    video = _video(app)
     assert odd.start.isoformat().split("+")[0].replace(":", "%3A") in video
     app = app.text_input(key="rewind_time").set_value("20/03/2026 16:00:00").run()
     assert any(e.value.startswith(TEXTS["time_outside"][0].split("{")[0]) for e in app.error)

@@ -124,6 +124,8 @@ def test_papers_say_in_french_what_was_done(package: tuple[Town, Path]) -> None:
         assert "PV 2026/1234" in paper and f"{head['count']} entrées" in paper and head["hash"] in paper
     for words in ("sans réencodage", "jamais une identification", "Capitaine Durand", "remise à l'enquêteur", "Tech"):
         assert words in sheet, words
+    # What was asked for, in the town's time and in universal time.
+    assert "20/03/2026 15:00:12 (2026-03-20 14:00:12 UTC) -> 20/03/2026 15:00:20 (2026-03-20 14:00:20 UTC)" in sheet
 
 
 def test_tables(package: tuple[Town, Path]) -> None:
