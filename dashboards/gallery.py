@@ -45,10 +45,14 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     if terms is None or terms[0] != grant.requisition:
         return
     _, classes, colours, chosen, asked = terms
-    interval = None if asked is None else inside(asked, grant.intervals)
-    if asked is not None and interval is None:
-        st.error(t("time_outside", hours=hours(grant.intervals)))
-        return
+    interval = None
+    if asked is not None:
+        parts = inside(asked, grant.intervals)
+        if len(parts) != 1:
+            # The gate searches everywhere, or in one interval: what is asked for is never cut down to the first.
+            st.error(t("time_several" if parts else "time_outside", hours=hours(grant.intervals)))
+            return
+        interval = parts[0]
     number = int(st.session_state.get("gallery_page", 1))
     result = held(
         "search",
@@ -64,6 +68,7 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         ),
     )
     st.subheader(t("found", n=result.total))
+    st.caption(hours(grant.intervals if interval is None else (interval,)))
     st.caption(t("candidates_notice"))
     if not result.passages:
         st.info(t("found_none"))

@@ -98,17 +98,18 @@ def _more(grant: GrantInfo, requisition: RequisitionInfo, labels: dict[str, str]
         if not st.form_submit_button(t("add_interval")):
             return
     try:
-        met = inside(parse_interval(written_from, written_to), grant.intervals)
+        parts = inside(parse_interval(written_from, written_to), grant.intervals)
     except GateError as fault:
         show_fault(fault)
         return
     if not names:
         st.error(t("choose_camera"))
-    elif met is None:
+    elif not parts:
         st.error(t("time_outside", hours=hours(grant.intervals)))
     else:
         for name in names:
-            add_clip(requisition.id, name, met)
+            for part in parts:
+                add_clip(requisition.id, name, part)
         st.rerun()
 
 

@@ -44,10 +44,11 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
     for column, step in zip(st.columns([1, 1, 1, 1, 4]), STEPS_S, strict=False):
         column.button(f"{step:+d} s", key=f"step{step}", on_click=_step, args=(step,), width="stretch")
     at = parse_local(written)
-    interval = inside(Interval(at, at + timedelta(seconds=length)), grant.intervals)
-    if interval is None:
+    parts = inside(Interval(at, at + timedelta(seconds=length)), grant.intervals)
+    if not parts:
         st.error(t("time_outside", hours=allowed))
         return
+    interval = parts[0]
     st.html(pictures.video(gate.video_url(grant.id, camera, interval)))
     st.caption(f"{labels[camera]} · {between(interval)} · {t('hevc_note')}")
     save, join, _ = st.columns([2, 2, 3])

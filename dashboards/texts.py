@@ -246,6 +246,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Hors de la réquisition, qui permet : {hours}.",
         "Outside the requisition, which allows: {hours}.",
     ),
+    "time_several": (
+        "Cherchez dans un seul intervalle à la fois, ou dans tous. La réquisition permet : {hours}.",
+        "Search in one interval at a time, or in all of them. The requisition allows: {hours}.",
+    ),
     "join_clip": ("Joindre au dossier", "Add to the package"),
     "join_this": ("Joindre", "Add"),
     "join_this_help": ("Joindre ce passage au dossier à remettre", "Add this passage to the package"),

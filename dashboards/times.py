@@ -81,13 +81,14 @@ def parse_interval(written_from: str, written_to: str) -> Interval:
     return Interval(start, end + timedelta(seconds=1) if end == start else end)
 
 
-def inside(asked: Interval, allowed: tuple[Interval, ...]) -> Interval | None:
-    """The first part of what is asked for that is allowed; None when no second of it is.
+def inside(asked: Interval, allowed: tuple[Interval, ...]) -> list[Interval]:
+    """Every part of what is asked for that is allowed, in order of time; none when no second of it is.
 
     Fields show whole seconds and a scope may begin and end between two: its first and its last second mean all of it.
     """
+    parts = []
     for interval in sorted(allowed):
         end = interval.end if asked.end == interval.end.replace(microsecond=0) else asked.end
         if asked.start < end and (met := interval.meet(Interval(asked.start, end))) is not None:
-            return met
-    return None
+            parts.append(met)
+    return parts

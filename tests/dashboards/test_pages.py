@@ -274,6 +274,45 @@ def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
         assert any(n.split("/")[1] == "images" for n in package.namelist())
 
 
+def test_a_search_over_a_part_of_several_intervals_is_refused_and_never_cut_to_the_first(
+    town: Town, page: AppTest
+) -> None:
+    requisition = town.opened(intervals=(_span(10, 20), _span(40, 50)))
+    town.index(requisition)
+    app = page.run()
+    app = app.segmented_control(key="tab").set_value("search").run()
+    app = _button(app, "run_search").click().run()
+    both = "20/03/2026 15:00:10 → 15:00:20 ; 20/03/2026 15:00:40 → 15:00:50"
+    assert not app.error and both in _said(app)
+    _field(app, "from").set_value("20/03/2026 15:00:15")
+    searched = [e["act"] for e in town.journal()].count("search")
+    app = _button(app, "run_search").click().run()
+    assert [e.value for e in app.error] == [text("time_several", "fr", hours=both)]
+    assert [e["act"] for e in town.journal()].count("search") == searched
+    _field(app, "to").set_value("20/03/2026 15:00:20")
+    app = _button(app, "run_search").click().run()
+    assert not app.error and "20/03/2026 15:00:15 → 15:00:20" in _said(app)
+
+
+def test_every_interval_that_is_allowed_is_added_to_a_package(town: Town, page: AppTest) -> None:
+    requisition = town.opened(intervals=(_span(10, 20), _span(40, 50)))
+    app = page.run()
+    app = app.segmented_control(key="tab").set_value("handover").run()
+    app.multiselect[0].set_value(["mairie"])
+    app = _button(app, "add_interval").click().run()
+    assert not app.exception and not app.error, [e.value for e in app.error]
+    added = [(one.camera, one.interval) for one in app.session_state["chosen"][requisition]]
+    assert added == [("mairie", _span(10, 20)), ("mairie", _span(40, 50))]
+
+
+def _field(app: AppTest, key: str):  # type: ignore[no-untyped-def]
+    return next(f for f in app.text_input if f.label == TEXTS[key][0])
+
+
+def _span(start: float, end: float) -> Interval:
+    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+
+
 def _token(app: AppTest, town: Town) -> str:
     import dashboards.session
 
