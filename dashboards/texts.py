@@ -125,6 +125,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{model} n'a rien vu ; regardez la vidéo elle-même",
         "vehicles are probably missed: for {missed} s of {moved} s of movement the model {model} saw none",
     ),
+    "reason_far": (
+        "le parcours n'est cherché que {around} autour du véhicule désigné",
+        "the trace looks {around} around the one asked for and no further",
+    ),
     "reason_many": (
         "tant de passages que le parcours n'est cherché que {around} autour du véhicule désigné",
         "so many passages that the trace looks {around} around the one asked for and no further",

@@ -29,6 +29,7 @@ _REASONS = {
         "des véhicules ont sans doute échappé à l'analyse : {missed} s de mouvement sur {moved} sans véhicule vu "
         "par {model}"
     ),
+    "far": "parcours cherché {around} autour du véhicule désigné seulement",
     "many": "passages trop nombreux : parcours cherché {around} autour du véhicule désigné seulement",
 }
 

@@ -16,6 +16,7 @@ _KINDS = {
         r"the detector (?P<model>\S+) saw.*",
         re.DOTALL,
     ),
+    "far": re.compile(r"the trace looks (?P<around>\S+) around.*", re.DOTALL),
     "many": re.compile(r"so many passages that the trace looks (?P<around>\S+) around.*", re.DOTALL),
 }
 

@@ -41,9 +41,7 @@ def trace(
         steps = follow(asked.passage, candidates, links, cast("Mapping[str, Verdict]", decisions))
     except EmbeddingMismatch as fault:
         raise Conflict(f"these passages were described by different models: index them again ({fault})") from fault
-    covered = statement(permit.bounds, recorded, store)
-    if around < AROUND[0]:
-        covered = _narrowed(covered, permit.bounds, asked, around)
+    covered = _narrowed(statement(permit.bounds, recorded, store), permit.bounds, asked, around)
     aside = sorted((rows[i].passage.started_at, i) for i, v in decisions.items() if v == "rejected" and i in rows)
     return Trace(
         query=query,
@@ -85,7 +83,9 @@ def _told(step: Step, rows: Mapping[str, PassageRow]) -> TraceStep:
 
 
 def _narrowed(covered: CoverageStatement, bounds: Bounds, asked: PassageRow, around: timedelta) -> CoverageStatement:
+    """The same, with what of the bounds lies too far from the passage asked for."""
     p = asked.passage
+    why = "so many passages that the trace looks" if around < AROUND[0] else "the trace looks"
     lines = tuple(
         Coverage(
             scope=bounds.scope,
@@ -93,7 +93,7 @@ def _narrowed(covered: CoverageStatement, bounds: Bounds, asked: PassageRow, aro
             started_at=piece.start,
             ended_at=piece.end,
             status="doubtful",
-            reason=f"so many passages that the trace looks {around} around the one asked for and no further",
+            reason=f"{why} {around} around the one asked for and no further",
         )
         for camera in sorted(bounds.cameras)
         for interval in bounds.intervals
