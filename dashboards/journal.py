@@ -27,7 +27,14 @@ def page(gate: GateClient) -> None:
     )
     person = second.text_input(t("person"), help=t("person_help"), key="journal_by")
     limit = third.selectbox(t("entries"), [100, 250, MOST], key="journal_most")
-    lines = gate.journal(requisition=requisition, person=person.strip(), limit=limit)
+    asked = (requisition, person.strip(), limit)
+    if st.session_state.get("journal_asked") != asked:
+        st.session_state["journal_asked"], st.session_state["journal_before"] = asked, 0
+    before = st.session_state["journal_before"]
+    lines = gate.journal(requisition=requisition, person=person.strip(), limit=limit, before=before)
+    older, newest, _ = st.columns([1, 1, 2])
+    older.button(t("journal_older"), on_click=_before, args=(lines[-1].n if lines else 0,), disabled=len(lines) < limit)
+    newest.button(t("journal_newest"), on_click=_before, args=(0,), disabled=not before)
     if not lines:
         st.info(t("journal_none"))
         return
@@ -39,6 +46,11 @@ def page(gate: GateClient) -> None:
         column_config={t("person"): wide, t("requisition"): wide, t("directed_by"): wide},
     )
     st.caption(t("journal_verify"))
+
+
+def _before(n: int) -> None:
+    """Look at what is older than the entry of this number; 0: at the newest."""
+    st.session_state["journal_before"] = n
 
 
 def _row(line: JournalLine) -> dict[str, object]:

@@ -386,6 +386,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Every act, before and after: who, when, why, under which requisition, directed by whom.",
     ),
     "journal_none": ("Aucune inscription ne correspond.", "No entry fits."),
+    "journal_older": ("Plus anciennes", "Older"),
+    "journal_newest": ("Les plus récentes", "Newest"),
     "journal_verify": (
         "La chaîne et les signatures se vérifient hors ligne : « passage journal verify ».",
         "Chain and signatures are verified offline: `passage journal verify`.",

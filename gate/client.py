@@ -421,9 +421,11 @@ class GateClient:
 
     # The journal and the clock
 
-    def journal(self, *, requisition: str = "", person: str = "", limit: int = 100) -> tuple[m.JournalLine, ...]:
-        """The newest entries. Auditor."""
-        query = urlencode({"requisition": requisition, "person": person, "limit": limit})
+    def journal(
+        self, *, requisition: str = "", person: str = "", limit: int = 100, before: int = 0
+    ) -> tuple[m.JournalLine, ...]:
+        """The newest entries, 500 at most, or those older than the entry of the number `before`. Auditor."""
+        query = urlencode({"requisition": requisition, "person": person, "limit": limit, "before": before})
         return self._call("GET", f"/journal?{query}", tuple[m.JournalLine, ...])
 
     def bilan(self, year: int, month: int = 0) -> m.Bilan:

@@ -21,14 +21,15 @@ journal_app = typer.Typer(help="The journal: who did what, when and why. Auditor
 def show_journal(
     of: Annotated[str, typer.Option("--requisition", "-r", help="Only of this one, by id or reference.")] = "",
     person: Annotated[str, typer.Option(help="Only of this person, by name.")] = "",
-    limit: int = 50,
+    limit: Annotated[int, typer.Option(help="How many, 500 at most.")] = 50,
+    before: Annotated[int, typer.Option(min=0, help="Only entries older than the one of this number.")] = 0,
     site: SiteFile = SITE,
     as_json: AsJson = False,
 ) -> None:
-    """The newest entries."""
+    """The newest entries; the older ones with --before and the last number shown."""
     gate = client(site)
     identifier = requisition(gate, of).id if of else ""
-    found = gate.journal(requisition=identifier, person=person, limit=limit)
+    found = gate.journal(requisition=identifier, person=person, limit=limit, before=before)
     rows = [
         (
             e.n,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -13,7 +13,7 @@ from gate.access import DUTIES, Duty, Person, duty, may
 from gate.authenticators import check_renewal
 from gate.bilan import bilan
 from gate.closure import begin_closure
-from gate.errors import SignInRefused
+from gate.errors import Invalid, SignInRefused
 from gate.evidence import Evidence
 from gate.gate import Gate
 from gate.journal import Because
@@ -286,17 +286,21 @@ class Office:
 
     # The journal, for the auditor
 
-    def journal(self, live: Live, requisition: str, person: str, limit: int) -> tuple[JournalLine, ...]:
-        """The newest entries, of one requisition or one person where named."""
+    def journal(
+        self, live: Live, requisition: str, person: str, limit: int, before: int = 0
+    ) -> tuple[JournalLine, ...]:
+        """The newest entries, of one requisition or one person where named, older than entry `before` where named."""
         self._may(live, "read_journal", "journal.read", requisition)
+        if not 1 <= limit <= JOURNAL_PAGE:
+            raise Invalid(f"limit {limit}: 1 to {JOURNAL_PAGE}; for older ones name the entry before which they stand")
         lines: list[JournalLine] = []
-        for entry in self._gate.journal.entries(newest_first=True):
-            if requisition and entry.get("requisition") != requisition:
+        for entry in _of_requisition(self._gate.journal.entries(newest_first=True), requisition):
+            if before and entry["n"] >= before:
                 continue
             if person and person not in (entry.get("person"), entry.get("person_id")):
                 continue
             lines.append(line_of(entry))
-            if len(lines) >= min(max(limit, 1), JOURNAL_PAGE):
+            if len(lines) == limit:
                 break
         return tuple(lines)
 
@@ -328,6 +332,17 @@ class Office:
             because = gate.because(live, requisition=requisition)
             gate.journal.append("refusal", act, because, {"why": str(refusal)})
             raise
+
+
+def _of_requisition(newest_first: Iterable[dict[str, Any]], requisition: str) -> Iterator[dict[str, Any]]:
+    """The entries of one requisition, its registration too, before which it had no id; of all where none is named."""
+    begun: set[int] = set()
+    for entry in newest_first:
+        if requisition and entry["details"].get("requisition") == requisition:
+            begun.add(entry["details"].get("of", 0))
+        elif requisition and entry.get("requisition") != requisition and entry["n"] not in begun:
+            continue
+        yield entry
 
 
 def line_of(entry: dict[str, Any]) -> JournalLine:

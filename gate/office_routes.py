@@ -142,12 +142,13 @@ class OfficeRoutes:
         return answered(self.office.progress(self._door.live(request), request.path_params["requisition"]))
 
     def journal(self, request: Request, body: bytes) -> Response:
-        """The newest entries."""
+        """The newest entries, or those before one of them."""
         live, query = self._door.live(request), request.query_params
-        limit = query.get("limit", "100")
-        if not limit.isdigit():
-            raise Invalid(f"limit {limit!r}: a number")
-        return answered(self.office.journal(live, query.get("requisition", ""), query.get("person", ""), int(limit)))
+        limit, before = query.get("limit", "100"), query.get("before", "0")
+        if not (limit.isdecimal() and before.isdecimal()):
+            raise Invalid(f"limit {limit!r}, before {before!r}: numbers")
+        requisition, person = query.get("requisition", ""), query.get("person", "")
+        return answered(self.office.journal(live, requisition, person, int(limit), int(before)))
 
     def bilan(self, request: Request, body: bytes) -> Response:
         """The yearly report, or one month's list, as JSON or PDF."""

@@ -453,6 +453,25 @@ def test_the_journal_is_read_in_french(town: Town, monkeypatch: pytest.MonkeyPat
     assert TEXTS["act_requisition.open"][0] in said and TEXTS["act_sign_in"][0] not in said
 
 
+def test_older_entries_of_the_journal_are_reached(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(130):
+        town.gate.journal.append("event", "room", details={"reason": f"visite {n}"})
+
+    def script() -> None:
+        from dashboards import journal, session
+
+        journal.page(session.client())
+
+    app = _alone(monkeypatch, town, "audit", script)
+    count = len(town.journal())
+    assert list(app.dataframe[0].value["n°"]) == list(range(count, count - 100, -1))
+    app = _button(app, "journal_older").click().run()
+    assert list(app.dataframe[0].value["n°"]) == list(range(count - 100, 0, -1))
+    assert _button(app, "journal_older").disabled
+    app = _button(app, "journal_newest").click().run()
+    assert app.dataframe[0].value["n°"][0] == count
+
+
 def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     status = OperationsStatus(
         at=START,
