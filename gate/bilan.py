@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from fpdf import FPDF
@@ -28,6 +28,8 @@ BASES = {
     "inspection": "contrôle",
     "maintenance": "image de maintenance",
 }
+NO_ACTS = ("session", "sender", "sign_in", "renew", "data_keys")
+"""Refused at the door, or to a program: nobody asked to look at anything."""
 MONTHS = "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()
 
 
@@ -135,14 +137,17 @@ def bilan_pdf(b: Bilan) -> bytes:
     pdf.words("Consultation des images enregistrées de la vidéoprotection. Aucune personne n'est nommée.", size=9)
     pdf.ln(1)
     delay = (
-        "" if b.delay_median_hours is None else f", ouvertes en {b.delay_median_hours:g} h (médiane) après réception"
+        ""
+        if b.delay_median_hours is None
+        else f", ouverte{{s}} en {_number(b.delay_median_hours)} h (médiane) après réception"
     )
-    pdf.words(f"{_many(len(b.lines), 'demande')}{delay}.")
+    pdf.words(f"{_many(len(b.lines), 'demande{s}' + delay)}.")
     pdf.words(
-        f"{_number(b.camera_hours)} heures de caméra demandées, {_number(b.seen_hours)} heures visionnées, "
-        f"{_many(b.searches, 'recherche')}, {_many(b.exports, 'remise')}, {b.refusals} refus."
+        f"{_many(b.camera_hours, 'heure{s} de caméra demandée{s}')}, {_many(b.seen_hours, 'heure{s} visionnée{s}')}, "
+        f"{_many(b.searches, 'recherche{s}')}, {_many(b.exports, 'remise{s}')}, {b.refusals} refus."
     )
-    pdf.words(f"Preuves de destruction : {b.proofs} réussies, {b.proofs_failed} échouées.")
+    proofs, failed = _many(b.proofs, "réussie{s}"), _many(b.proofs_failed, "échouée{s}")
+    pdf.words(f"Preuves de destruction : {proofs}, {failed}.")
     if not b.month:
         pdf.bars("Demandes par mois", dict(zip(MONTHS, b.requests_by_month, strict=True)))
     pdf.bars("Demandes par infraction", b.by_offence)
@@ -171,8 +176,9 @@ def _number(value: float) -> str:
     return f"{value:g}".replace(".", ",")
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'s' if count > 1 else ''}"
+def _many(count: float, words: str) -> str:
+    """A number with words that agree with it: French has its plural from two on."""
+    return f"{_number(count)} {words.format(s='s' if count >= 2 else '')}"
 
 
 def _months(found: Iterable[int]) -> tuple[int, ...]:
@@ -202,23 +208,33 @@ def _cells(x: BilanLine) -> list[str]:
 
 
 def _from_journal(gate: Gate, start: datetime, end: datetime) -> tuple[int, int, float]:
-    """Refusals of acts, searches done, and seconds of video seen."""
+    """Refusals of acts, searches done, and seconds of video seen: what was asked for and refused, or failed, is not."""
     refusals = searches = 0
     seen = 0.0
+    begun: dict[int, dict[str, Any]] = {}
     for entry in gate.journal.entries():
+        if entry["phase"] == "intent":
+            if entry["act"] in ("search", "video", "rewind"):
+                begun[entry["n"]] = entry
+            continue
+        intent = begun.pop(entry["details"].get("of", 0), None)
         if not start.isoformat() <= entry["at"] < end.isoformat():
             continue
-        if entry["phase"] == "refusal" and entry["act"] not in ("session", "sender"):
-            refusals += 1
-        elif entry["phase"] == "intent" and entry["act"] == "search":
-            searches += 1
-        elif entry["phase"] == "intent" and entry["act"] in ("video", "rewind"):
-            began, _, ended = str(entry["details"].get("interval", "")).partition("/")
-            try:
-                seen += (datetime.fromisoformat(ended) - datetime.fromisoformat(began)) / timedelta(seconds=1)
-            except ValueError:
-                continue
+        if entry["phase"] == "refusal":
+            refusals += entry["act"] not in NO_ACTS
+        elif intent is not None and "failed" not in entry["details"]:
+            searches += intent["act"] == "search"
+            seen += _seconds(intent["details"].get("interval", ""))
     return refusals, searches, seen
+
+
+def _seconds(interval: object) -> float:
+    """Of an interval as the journal writes it; 0 where there is none."""
+    began, _, ended = str(interval or "").partition("/")
+    try:
+        return (datetime.fromisoformat(ended) - datetime.fromisoformat(began)) / timedelta(seconds=1)
+    except ValueError:
+        return 0.0
 
 
 def _camera_hours(r: RequisitionRow) -> float:
