@@ -44,12 +44,14 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"(\S+) holds no recording from .*", "Aucun enregistrement de {0} à ce moment."),
     (r"(\S+) holds no picture near .*", "Aucune image de {0} près de ce moment."),
     (r"masking keeps the chosen vehicles: .*", "Masque : joignez le passage ou le parcours du véhicule à laisser net."),
-    (r"the path of a chosen passage .*", "Masque : l'index n'a pas le parcours d'un passage dans l'image."),
+    (r"the path in the picture of a chosen passage .*", "Masque : l'index n'a pas le chemin d'un passage à l'image."),
     (r"nothing of what was asked for is recorded .*", "Rien de ce qui est demandé n'est enregistré en entier."),
     (r"these passages were described by different.*", "Décrits par des modèles différents : indexez de nouveau."),
     (r"the broker's disk has (\S+) GiB free .*", "attend de la place sur le disque de Kafka ({0} Gio libres)."),
     (r"Kafka at \S+ takes connections .*", "Kafka ne reconnaît pas Passage : voyez « Exploitation »."),
     (r"Kafka at \S+ does not acknowledge .*", "attend Kafka, qui n'accepte rien : voyez « Exploitation »."),
+    (r"securing the evidence: (\d+) of (\d+) s", "mise en sûreté des images : {0} s sur {1}."),
+    (r"securing the evidence failed .*", "la mise en sûreté des images a échoué ; elle est recommencée."),
     (r"the store does not answer.*", "L'index ne répond pas : voyez « Exploitation »."),
 )  # fmt: skip
 _KNOWN = tuple((re.compile(pattern, re.DOTALL), french) for pattern, french in _FRENCH)

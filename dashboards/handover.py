@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import NamedTuple
 
 import streamlit as st
 
-from dashboards.session import show_fault, t
+from dashboards.session import said, show_fault, t
 from dashboards.times import between, hours, inside, local, number, parse_interval
 from gate.client import GateClient, GateError, SignedOut
 from gate.messages import CameraInfo, ExportStatus, GrantInfo, Interval, PassageInfo, RequisitionInfo
@@ -182,16 +181,16 @@ def _progress(gate: GateClient, grant: str, ticket: str) -> None:
     if status.state == "done":
         st.rerun(scope="app")
     if status.state == "broken":
-        st.error(f"{t('export_broken')} {status.message}")
+        # What the gate refused stays refused: only a line that broke is worth another try.
+        st.error(f"{t('export_broken')} {said(status.message) if status.message else t('begin_again')}")
     if status.state == "making":
         share = status.done_s / status.asked_s if status.asked_s else 0.0
         words = t("export_making", files=status.files, size=_megabytes(status.bytes))
         st.progress(min(1.0, share), text=f"{status.file} · {words}")
         return
     st.write(t("export_ready", seconds=round(status.asked_s)))
-    # In the same tab: an answer that is saved does not leave the page.
-    address = escape(gate.export_url(grant, ticket), quote=True)
-    st.html(f'<a class="passage-button" href="{address}">{escape(t("download_package"))}</a>')
+    # In a tab of its own, which closes when the answer is saved: a refusal does not take the page's place.
+    st.link_button(t("download_package"), gate.export_url(grant, ticket), type="primary")
 
 
 def _done(status: ExportStatus) -> None:

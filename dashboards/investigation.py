@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 import streamlit as st
 
 from dashboards import follow, gallery, handover, pictures, player
-from dashboards.faults import in_french
-from dashboards.session import language, show_fault, t
+from dashboards.session import said, show_fault, t
 from dashboards.times import hours
 from gate.client import GateClient, GateError
 from gate.messages import CameraInfo, GrantInfo, RequisitionInfo
@@ -105,7 +104,7 @@ def _scope(gate: GateClient, requisition: RequisitionInfo, cameras: Sequence[Cam
     if "search" not in requisition.acts:
         return
     progress = gate.progress(requisition.id)
-    message = (in_french(progress.message) if language() == "fr" else None) or progress.message
+    message = said(progress.message)
     if progress.state == "running" and progress.seconds_asked > 0:
         st.progress(
             min(1.0, progress.seconds_done / progress.seconds_asked),

@@ -9,7 +9,7 @@ from datetime import timedelta
 import streamlit as st
 
 from dashboards import handover, pictures
-from dashboards.session import t
+from dashboards.session import held, t
 from dashboards.times import between, hours, inside, local, parse_local
 from gate.client import GateClient, Invalid
 from gate.messages import CameraInfo, GrantInfo, Interval
@@ -49,6 +49,11 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         st.error(t("time_outside", hours=allowed))
         return
     interval = parts[0]
+    covered = held("recorded", (grant.id, camera, interval), lambda: gate.coverage(grant.id, (camera,), interval))
+    if not covered.recorded_s:
+        # The browser's player would stay black and say nothing.
+        st.warning(t("none_recorded", camera=labels[camera]))
+        return
     st.html(pictures.video(gate.video_url(grant.id, camera, interval)))
     st.caption(f"{labels[camera]} · {between(interval)} · {t('hevc_note')}")
     save, join, _ = st.columns([2, 2, 3])

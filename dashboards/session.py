@@ -88,6 +88,11 @@ def sign_in() -> NoReturn:
     _stop()
 
 
+def said(words: str) -> str:
+    """What the gate said, in the page's language where it has usual words for it."""
+    return (in_french(words) if language() == "fr" else None) or words
+
+
 def show_fault(fault: GateError) -> None:
     """Say what was refused, in the page's language; what has no usual words is told by its kind and the gate's own.
 

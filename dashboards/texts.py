@@ -60,6 +60,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "duration": ("Durée", "Duration"),
     "seconds": ("{n} s", "{n} s"),
     "play": ("Lire", "Play"),
+    "none_recorded": (
+        "Aucun enregistrement de {camera} à ce moment. Choisissez une autre heure ou une autre caméra.",
+        "{camera} holds no recording at that moment. Choose another time or another camera.",
+    ),
     "save_video": ("Enregistrer la séquence (MP4)", "Save the sequence (MP4)"),
     "hevc_note": (
         "Si votre navigateur ne lit pas l'image (H.265), enregistrez la séquence.",
@@ -134,7 +138,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "so many passages that the trace looks {around} around the one asked for and no further",
     ),
     "status_indexed": ("indexé", "indexed"),
-    "status_gap": ("non enregistré", "not recorded"),
+    "status_gap": ("manque", "missing"),
     "status_unreadable": ("illisible", "unreadable"),
     "status_doubtful": ("douteux", "doubtful"),
     "indexing": ("Indexation de la réquisition", "Indexing of the requisition"),
@@ -166,8 +170,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "I confirm: this draft will not be opened.",
     ),
     "close_confirm_open": (
-        "Je confirme : l'index et les droits de cette réquisition seront effacés.",
-        "I confirm: the index and the rights of this requisition will be erased.",
+        "Je confirme : la vidéo mise en sûreté pour cette réquisition sera détruite pour toujours ; son index et ses "
+        "droits seront effacés.",
+        "I confirm: the video secured for this requisition is destroyed for good; its index and its rights are erased.",
     ),
     "state_draft": ("projet", "draft"),
     "state_open": ("ouverte", "open"),
@@ -201,10 +206,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "role_technician": ("opération technique", "technician"),
     "role_auditor": ("contrôle", "auditor"),
     "warn_lapsed": (
-        "Aucune {what} en vigueur : le travail est refusé. L'administration enregistre la nouvelle.",
+        "Pas d'{what} en vigueur : le travail est refusé jusqu'à ce que l'administration en enregistre.",
         "No {what} in force: work is refused.",
     ),
-    "warn_lapses": ("Fin de l'{what} le {day} : faites-la renouveler.", "The {what} ends on {day}: have it renewed."),
+    "warn_lapses": ("Fin de l'{what} le {day} : à faire renouveler.", "The {what} ends on {day}: have it renewed."),
     "warn_issued": (
         "Votre mot de passe est celui que l'administration vous a remis : choisissez le vôtre (« Mon mot de passe »).",
         "Your password is the one that was issued to you: choose your own (“My password”).",
@@ -312,9 +317,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "download_package": ("Télécharger le dossier (ZIP)", "Download the package (ZIP)"),
     "export_making": ("fichiers : {files}, {size}", "files: {files}, {size}"),
     "export_broken": (
-        "Le téléchargement s'est interrompu : ce qui est arrivé n'est pas signé. Recommencez.",
-        "The download broke off: what arrived is not signed. Begin again.",
+        "Le téléchargement s'est interrompu : ce qui est arrivé n'est pas signé.",
+        "The download broke off: what arrived is not signed.",
     ),
+    "begin_again": ("Recommencez.", "Begin again."),
     "export_done": ("{file} : {files} fichiers, {size}, remis en entier.", "{file}: {files} files, {size}, complete."),
     "megabytes": ("{n} Mo", "{n} MB"),
     "gigabytes": ("{n} Go", "{n} GB"),

@@ -22,7 +22,7 @@ import av
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from connectors.bounds import Interval
+from connectors.bounds import Bounds, Interval
 from connectors.gop import Gop
 from gate import coverage, rewind
 from gate.acts import Acts, refusals
@@ -102,6 +102,9 @@ class Exhibits:
             named = [*request.passages, *(s.passage.id for s in trace.steps)] if trace else [*request.passages]
             wanted = tuple(dict.fromkeys(named))
             clips = merged_clips([*request.clips, *(self._clip_of(permit, p) for p in wanted)])
+            kept = ((c, gop) for c in clips for gop in gate.footage.sealed(_bounds_of(c, permit), c.camera))
+            if not wanted and not any(_is_whole(gop, clip) for clip, gop in kept):
+                raise NotFound("nothing of what was asked for is recorded and whole inside the requisition")
             paths = tuple(gate.store.tracks(permit.bounds, wanted)) if request.mask else ()
             if request.mask and {t.passage_id for t in paths} != set(wanted):
                 raise NotFound(
@@ -231,12 +234,10 @@ class Package:
 
     def _originals_of(self, clip: ExhibitClip) -> Iterator[bytes]:
         gate, permit = self._gate, self._permit
-        bounds = permit.bounds.meet(frozenset({clip.camera}), clip.interval)
         group: list[Gop] = []
         still = partial(gate.grants.still, permit)
-        for gop in gate.footage.opened(bounds, clip.camera, still):
-            # Handed over inward to keyframes: a group of pictures goes whole, or not at all.
-            if gop.first_at < clip.interval.start or gop.last_at >= clip.interval.end:
+        for gop in gate.footage.opened(_bounds_of(clip, permit), clip.camera, still):
+            if not _is_whole(gop, clip):
                 continue
             if group and (gop.codec != group[0].codec or gop.last_at - group[0].first_at > PIECE):
                 yield from self._original(clip, group)
@@ -431,6 +432,15 @@ class Package:
     def _sums(self) -> bytes:
         listed = {n: v for n, v in self._zip.sums.items() if n not in ("SHA256SUMS", "SHA256SUMS.sig")}
         return "".join(f"{sha}  {name}\n" for name, (sha, _) in listed.items()).encode()
+
+
+def _bounds_of(clip: ExhibitClip, permit: Permit) -> Bounds:
+    return permit.bounds.meet(frozenset({clip.camera}), clip.interval)
+
+
+def _is_whole(gop: Gop, clip: ExhibitClip) -> bool:
+    """Handed over inward to keyframes: a group of pictures goes whole, or not at all."""
+    return gop.first_at >= clip.interval.start and gop.last_at < clip.interval.end
 
 
 def fingerprint(gate: Gate) -> str:

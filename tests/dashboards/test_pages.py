@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from streamlit.testing.v1 import AppTest
 
 from connectors.errors import CameraState
 from connectors.memory_broker import MemoryBroker
-from dashboards.faults import in_french
+from dashboards import handover
+from dashboards.faults import _FRENCH, in_french
 from dashboards.texts import SWATCHES, TEXTS, text
 from flows.broker_room import BrokerRoom
 from gate.client import GateClient
@@ -26,6 +28,7 @@ from gate.messages import (
     Authority,
     Basis,
     Decision,
+    ExportStatus,
     Interval,
     JournalLine,
     OperationsStatus,
@@ -238,6 +241,42 @@ def test_a_scope_that_begins_between_two_seconds_is_played_whole(town: Town, pag
     assert odd.start.isoformat().split("+")[0].replace(":", "%3A") in video
     app = app.text_input(key="rewind_time").set_value("20/03/2026 16:00:00").run()
     assert any(e.value.startswith(TEXTS["time_outside"][0].split("{")[0]) for e in app.error)
+
+
+def test_where_nothing_was_recorded_a_sentence_stands_in_place_of_a_black_player(town: Town, page: AppTest) -> None:
+    town.opened(intervals=(_span(10, 40), _span(600, 660)))
+    app = page.run()
+    assert _video(app)
+    app = app.text_input(key="rewind_time").set_value("20/03/2026 15:10:05").run()
+    assert not app.exception and "Aucun enregistrement de Mairie à ce moment." in _said(app)
+    assert not any("<video" in h.proto.body for h in app.get("html"))
+
+
+def test_a_package_of_nothing_is_refused_when_it_is_asked_for(town: Town, page: AppTest) -> None:
+    requisition = town.opened(intervals=(_span(10, 40), _span(600, 660)))
+    app = page.run()
+    app.session_state["chosen"] = {requisition: [handover.Chosen("clip", "gare", _span(600, 660))]}
+    app = app.segmented_control(key="tab").set_value("handover").run()
+    app = _field(app, "purpose_again").set_value("remise à l'enquêteur").run()
+    app = _button(app, "prepare").click().run()
+    assert [e.value for e in app.error] == ["Rien de ce qui est demandé n'est enregistré en entier."]
+    assert not app.session_state["tickets"][requisition]
+
+
+def test_a_download_that_broke_off_says_in_french_why_and_begins_again_only_where_that_helps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(handover.st, "error", told.append)
+    monkeypatch.setattr(handover.st, "write", lambda _: None)
+    monkeypatch.setattr(handover.st, "link_button", lambda *_, **__: None)
+    broken = ExportStatus(id="t", state="broken", fingerprint="")
+    for message in ("", "nothing of what was asked for is recorded and whole inside the requisition"):
+        status = msgspec.structs.replace(broken, message=message)
+        monkeypatch.setattr(GateClient, "export_status", lambda *_, status=status: status)
+        handover._progress(GateClient(), "g", "t")
+    off = TEXTS["export_broken"][0]
+    assert told == [f"{off} Recommencez.", f"{off} Rien de ce qui est demandé n'est enregistré en entier."]
 
 
 def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
@@ -511,6 +550,21 @@ def test_what_a_replay_waits_for_is_told_in_french() -> None:
     assert in_french(told[0]) == "attend de la place sur le disque de Kafka (0.5 Gio libres)."
     away = "Kafka at 127.0.0.1:19092 does not acknowledge (KafkaTimeoutError)"
     assert in_french(away) == "attend Kafka, qui n'accepte rien : voyez « Exploitation »."
+
+
+def test_what_has_french_words_is_something_that_the_programs_say() -> None:
+    root = DASHBOARDS.parent
+    files = [p for room in ("gate", "connectors", "flows") for p in (root / room).glob("*.py")]
+    source = re.sub(r'"\s*\n\s*f?"', "", "\n".join(p.read_text(encoding="utf-8") for p in files))
+    for pattern, _ in _FRENCH:
+        longest = max(re.split(r"\(.*?\)|\.\*|\\[Sd]\+|\\", pattern), key=len)
+        assert longest in source, pattern
+
+
+def test_securing_is_told_in_french() -> None:
+    assert in_french("securing the evidence: 12 of 60 s") == "mise en sûreté des images : 12 s sur 60."
+    again = in_french("securing the evidence failed (the disk is full); it is tried again")
+    assert again == "la mise en sûreté des images a échoué ; elle est recommencée."
 
 
 def test_what_is_wrong_with_a_draft_is_told_in_french(town: Town) -> None:

@@ -46,6 +46,17 @@ def test_a_package_asked_for_is_downloaded_once(town: Town) -> None:
     assert acts.count(("export", "intent")) == acts.count(("export", "outcome")) == 1
 
 
+def test_a_package_of_nothing_is_refused_when_it_is_asked_for(town: Town) -> None:
+    requisition = town.opened(intervals=(span(10, 40), span(600, 660)))
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("export",)).id
+    # The first was never recorded; the second lies inside one group of pictures.
+    for clip in (("gare", span(600, 660)), ("mairie", span(12.25, 12.75))):
+        with pytest.raises(NotFound, match="recorded and whole"):
+            tech.ask_export(grant, **{**ASKED, "clips": [clip]})
+    assert tech.ask_export(grant, **{**ASKED, "clips": [clip, *ASKED["clips"]]}).state == "ready"
+
+
 def test_a_ticket_is_of_one_session(town: Town) -> None:
     requisition = town.opened()
     town.person("other", "technician")
