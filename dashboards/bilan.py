@@ -109,7 +109,7 @@ def _register(found: Register) -> None:
 
 def _told(details: Mapping[str, Any]) -> str:
     """What a line of the register says more, in the page's words."""
-    known = ("number", "to", "before", "cameras", "keys", "found", "not_looked_at")
+    known = ("number", "to", "before", "cameras", "keys", "failed", "found", "not_looked_at")
     said = {name: details[name] for name in known if details.get(name)}
     if "before" in said:
         said["before"] = local(datetime.fromisoformat(said["before"]))

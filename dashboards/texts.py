@@ -473,6 +473,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "register_of_before": ("antérieurs au", "from before"),
     "register_of_cameras": ("caméras", "cameras"),
     "register_of_keys": ("clés des jours", "keys of the days"),
+    "register_of_failed": ("pas encore détruits :", "not destroyed yet:"),
     "register_of_found": ("trouvé :", "found:"),
     "register_of_not_looked_at": ("non examiné :", "not looked at:"),
     "day": ("Jour", "Day"),

@@ -78,6 +78,8 @@ def _together(rows: list[RegisterRow]) -> dict[str, Any]:
         "cameras": sorted({camera for r in rows for camera in r.details["cameras"]}),
         "keys": sorted({day for r in rows for day in r.details["keys"]}),
         "journal": sorted({volume for r in rows for volume in r.details["journal"]}),
+        # What could not be destroyed is tried again: the newest says what is left.
+        "failed": rows[-1].details.get("failed", []),
         "bytes": sum(sum(r.details["bytes"].values()) for r in rows),
     }
 

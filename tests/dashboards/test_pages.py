@@ -40,7 +40,7 @@ from gate.messages import (
 )
 from gate.proof import prove
 from reid.passage import COLOURS, VEHICLE_CLASSES
-from tests.gate.town import PDF, START, Town
+from tests.gate.town import PDF, START, Town, live_broker
 
 pytestmark = pytest.mark.slow
 
@@ -457,7 +457,7 @@ def test_the_yearly_report_as_a_page(town: Town, monkeypatch: pytest.MonkeyPatch
 
 def test_the_register_stands_at_the_end_of_the_yearly_report(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     town.opened()
-    prove(town.gate, town.store, MemoryBroker())
+    prove(town.gate, town.store, live_broker())
 
     def script() -> None:
         from dashboards import bilan, session

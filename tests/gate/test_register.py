@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from connectors.bounds import Interval
-from connectors.memory_broker import MemoryBroker
 from gate.errors import DutyRefused, Invalid
 from gate.keeper import Keeper
 from gate.proof import prove
 from gate.register import LONGEST
-from tests.gate.town import START, Town
+from tests.gate.town import START, Town, live_broker
 
 
 def span(start: float, end: float) -> Interval:
@@ -53,13 +52,14 @@ def test_it_says_what_was_handed_over_erased_destroyed_and_proved(town: Town, tm
         town.gate.clock_guard.confirm()
         assert keeper.destroy()
     town.clock.turn(minutes=1)
-    assert prove(town.gate, town.store, MemoryBroker()).good
-    assert not prove(town.gate, None, MemoryBroker()).good
+    assert prove(town.gate, town.store, live_broker()).good
+    assert not prove(town.gate, None, live_broker()).good
     found = town.client("greffe").register(Interval(START, START + timedelta(days=60)))
     assert [x.kind for x in found.lines] == ["proof_failed", "proved", "destroyed", "scope_erased", "sent"]
     failed, good, destroyed, erased, sent = found.lines
     assert failed.details["not_looked_at"] == ["store"] and good.details["found"] == []
     assert destroyed.details["cameras"] == ["gare", "mairie", "pont"] and destroyed.details["bytes"] > 0
+    assert destroyed.details["failed"] == []
     assert destroyed.details["before"] == (START + timedelta(minutes=40)).isoformat()
     assert erased.requisition == sent.requisition == "PV 2026/1234"
     assert sent.details["to"] == "Capitaine Durand" and sent.details["number"].startswith(requisition[:9])
@@ -67,7 +67,7 @@ def test_it_says_what_was_handed_over_erased_destroyed_and_proved(town: Town, tm
 
 
 def test_it_is_shown_of_a_time_of_a_year_at_most(town: Town) -> None:
-    prove(town.gate, town.store, MemoryBroker())
+    prove(town.gate, town.store, live_broker())
     proved = town.clock.at
     audit = town.client("audit")
     assert [x.kind for x in audit.register().lines] == ["proved"]
