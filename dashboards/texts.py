@@ -43,7 +43,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "camera": ("Caméra", "Camera"),
     "from": ("De", "From"),
     "to": ("À", "To"),
-    "until": ("jusqu'au", "until"),
     "rewind": ("Remonter le temps", "Rewind"),
     "search": ("Chercher", "Search"),
     "follow": ("Suivre", "Follow"),
@@ -59,7 +58,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "time": ("Heure", "Time"),
     "duration": ("Durée", "Duration"),
     "seconds": ("{n} s", "{n} s"),
-    "play": ("Lire", "Play"),
     "none_recorded": (
         "Aucun enregistrement de {camera} à ce moment. Choisissez une autre heure ou une autre caméra.",
         "{camera} holds no recording at that moment. Choose another time or another camera.",

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, TypeVar, Unpack
@@ -183,8 +182,6 @@ class GateClient:
         """One line of the register."""
         return self._call("GET", f"/requisitions/{quote(identifier)}", m.RequisitionInfo)
 
-    get = requisition
-
     def draft(
         self,
         *,
@@ -246,8 +243,6 @@ class GateClient:
     def open(self, identifier: str) -> m.RequisitionInfo:
         """Put it in force: evidence is secured, its cameras and hours are replayed and indexed. Registrar."""
         return self._call("POST", f"/requisitions/{quote(identifier)}/open", m.RequisitionInfo)
-
-    open_requisition = open
 
     def amend(
         self,
@@ -338,16 +333,6 @@ class GateClient:
     def rewind(self, grant: str, camera: str, interval: Interval) -> bytes:
         """Recorded video of one camera as MP4, never re-encoded."""
         return self._bytes(f"/grants/{quote(grant)}/rewind?{_video_query(camera, interval)}")
-
-    @contextmanager
-    def rewind_stream(self, grant: str, camera: str, interval: Interval) -> Iterator[Iterator[bytes]]:
-        """The same, piece by piece, for `with client.rewind_stream(…) as pieces`."""
-        path = f"/grants/{quote(grant)}/rewind?{_video_query(camera, interval)}"
-        with self._http.stream("GET", path, headers=self._headers()) as response:
-            if response.status_code >= 400:
-                response.read()
-                raise _fault(response)
-            yield response.iter_bytes()
 
     def coverage(
         self, grant: str, cameras: Sequence[str] = (), interval: Interval | None = None

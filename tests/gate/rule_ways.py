@@ -199,11 +199,6 @@ def _downloaded(s: Scene) -> bytes:
     return contents(out)
 
 
-def _stream(s: Scene) -> bytes:
-    with s.client.rewind_stream(s.grant, s.camera, s.asked) as pieces:
-        return b"".join(pieces)
-
-
 def _grant(s: Scene) -> Try:
     """Another grant of the whole paper: it is no wider than what the case asked for may be."""
     return None, lambda: shown(s.client.grant(s.paper.id, tuple(s.leave.acts) or ("rewind",)).acts)  # type: ignore[arg-type]
@@ -264,11 +259,9 @@ CLIENT: dict[str, Callable[[Scene], Try]] = {
     "leave": _desk("accounts", lambda s: s.client.leave(s.somebody)),
     "requisitions": _desk("the register", lambda s: s.client.requisitions()),
     "requisition": _desk("the register", lambda s: s.client.requisition(s.paper.id)),
-    "get": _desk("the register", lambda s: s.client.get(s.paper.id)),
     "draft": _desk("requisitions", lambda s: s.client.draft(**_words(s))),
     "attach": _desk("requisitions", lambda s: s.client.attach(s.paper.id, PDF)),
     "open": _desk("requisitions", lambda s: s.client.open(s.paper.id)),
-    "open_requisition": _desk("requisitions", lambda s: s.client.open_requisition(s.paper.id)),
     "amend": _desk(
         "requisitions", lambda s: s.client.amend(s.paper.id, reference="A", document=PDF, cameras=[s.camera])
     ),
@@ -285,7 +278,6 @@ CLIENT: dict[str, Callable[[Scene], Try]] = {
     "still": _still(lambda s: s.client.still(s.grant, s.camera, s.asked.start)),
     "still_url": _still(lambda s: s.get(s.client.still_url(s.grant, s.camera, s.asked.start))),
     "rewind": _camera_act("rewind", lambda s: s.client.rewind(s.grant, s.camera, s.asked)),
-    "rewind_stream": _camera_act("rewind", _stream),
     "video_url": _camera_act("video", lambda s: s.get(s.client.video_url(s.grant, s.camera, s.asked))),
     "coverage": _camera_act("rewind", lambda s: shown(s.client.coverage(s.grant, (s.camera,), s.asked).asked_s)),
     "trace": _trace,
@@ -307,11 +299,11 @@ CLIENT: dict[str, Callable[[Scene], Try]] = {
     "confirm_clock": _desk("the clock", lambda s: s.client.confirm_clock()),
 }
 SHOW_PICTURES = frozenset(
-    "search passage picture picture_url still still_url rewind rewind_stream video_url trace export export_url".split()
+    "search passage picture picture_url still still_url rewind video_url trace export export_url".split()
 )
 """Methods that may show something at all; out of every other nothing may come."""
 NAME_A_CAMERA = frozenset(
-    "rewind rewind_stream video_url still still_url search coverage export ask_export export_status export_url".split()
+    "rewind video_url still still_url search coverage export ask_export export_status export_url".split()
 )
 """Methods whose request names a camera and an interval, so that a rule can refuse it before anything is read."""
 NAMES_IDS = frozenset({"journal"})
