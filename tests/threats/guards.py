@@ -265,7 +265,7 @@ GUARDS: tuple[tuple[Change, str], ...] = (
             # The rules are read again while it is made as well.
             also=(
                 ("gate.exhibits", "                    gate.grants.still(permit)\n", ""),
-                ("gate.exhibits", "opened(bounds, clip.camera, still)", "opened(bounds, clip.camera)"),
+                ("gate.exhibits", "clip.camera, still)", "clip.camera)"),
                 ("gate.exhibits", "gate.grants.still(permit)\n            self._register", "self._register"),
             ),
         ),
