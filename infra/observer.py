@@ -74,7 +74,8 @@ class Observer:
     """Keeps the last readings and makes a status of them."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
+        self.site = site
+        """As its file says now: it may be read again."""
         self._readings: deque[Reading] = deque()
         self._last_rate: float | None = None
 
@@ -99,12 +100,12 @@ class Observer:
                 )
                 for s in state.services
             )
-            + _orders(self._site),
+            + _orders(self.site),
             camera_hours_per_hour=self._last_rate,
             stage_seconds=_stages(reading),
             cameras=cameras,
             camera_reasons={n: f.reason for n, f in reading.faults.items() if cameras.get(n) == f.state},
-            disk_free_bytes=_free(self._site),
+            disk_free_bytes=_free(self.site),
         )
 
     def _frames_per_s(self, service: str) -> float | None:
@@ -134,17 +135,17 @@ class Observer:
     def _lag_s(self, metrics: Metrics | None) -> float | None:
         """How far behind the slowest camera of a flow is; files were recorded at any time and have no lag."""
         lags = {} if metrics is None else metrics.by("passage_lag_seconds", "camera")
-        live = [lag for name, lag in lags.items() if any(c.name == name and not c.is_file for c in self._site.cameras)]
+        live = [lag for name, lag in lags.items() if any(c.name == name and not c.is_file for c in self.site.cameras)]
         return round(max(live), 1) if live else None
 
     def _cameras(self, state: StackState, reading: Reading) -> dict[str, str]:
         capture = next((s for s in state.services if s.name == "capture"), None)
         metrics = reading.metrics.get("capture")
         if metrics is None and (capture is None or capture.state != "finished"):
-            return {c.name: "capture is down" for c in self._site.cameras}
+            return {c.name: "capture is down" for c in self.site.cameras}
         up = {} if metrics is None else metrics.by("passage_camera_up", "camera")
         found = {}
-        for camera in self._site.cameras:
+        for camera in self.site.cameras:
             fault = reading.faults.get(camera.name)
             if up.get(camera.name, 0.0) > 0:
                 found[camera.name] = "recording"
@@ -168,7 +169,8 @@ class StatusWriter:
     """A thread that writes the status every few seconds, so that a slow process never holds up the supervisor."""
 
     def __init__(self, site: Site, state: Callable[[], StackState | None], every_s: float = 3.0) -> None:
-        self._site = site
+        self.site = site
+        """As its file says now: it may be read again."""
         self._state = state
         self._every_s = every_s
         self._stop = threading.Event()
@@ -184,14 +186,15 @@ class StatusWriter:
         self._thread.join(timeout=10)
 
     def _run(self) -> None:
-        observer = Observer(self._site)
+        observer = Observer(self.site)
         # A full disk is told by the supervisor's own file.
-        shown = StatusFile(status_file(self._site), tell=lambda _: None)
+        shown = StatusFile(status_file(self.site), tell=lambda _: None)
         while not self._stop.wait(self._every_s):
             state = self._state()
             if state is None:
                 continue
-            status = observer.status(state, read(self._site, state))
+            observer.site = self.site
+            status = observer.status(state, read(observer.site, state))
             shown.write(msgspec.json.encode(status))
 
 

@@ -138,7 +138,8 @@ def _watch(site: Site, file: Path, console: Console) -> int:
                 if again.is_set():
                     again.clear()
                     reloads += 1
-                    fault = _reload(file, site, supervisor, console)
+                    site, fault = _reload(file, site, supervisor, console)
+                    status.site = site
                 supervisor.tick()
                 if time.monotonic() - written > 1.0:
                     written = time.monotonic()
@@ -156,8 +157,8 @@ def _watch(site: Site, file: Path, console: Console) -> int:
     return 0
 
 
-def _reload(file: Path, running: Site, supervisor: Supervisor, console: Console) -> str:
-    """Read the site file again and change what it changes; why it was refused, or nothing."""
+def _reload(file: Path, running: Site, supervisor: Supervisor, console: Console) -> tuple[Site, str]:
+    """Read the site file again and change what it changes; the site that runs, and why its file was refused, if so."""
     try:
         site = load_site(file)
         if site.data != running.data:
@@ -165,9 +166,9 @@ def _reload(file: Path, running: Site, supervisor: Supervisor, console: Console)
         ended = supervisor.change(services(site, file))
     except SiteError as refused:
         _say(console, f"the changed site file is refused, all goes on as before: {refused}")
-        return str(refused)
+        return running, str(refused)
     _say(console, f"site file read again; started anew: {', '.join(ended) or 'nothing'}")
-    return ""
+    return site, ""
 
 
 @contextmanager

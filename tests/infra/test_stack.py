@@ -9,15 +9,19 @@ import itertools
 import os
 import signal
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from connectors.site import CameraSite, Site
 from connectors.whole_file import write_whole
+from gate.messages import OperationsStatus
 from infra import stack, stack_state
+from infra.observer import StatusWriter, status_file
 from infra.supervisor import Supervisor
 from tests.infra.test_supervisor import World
 
@@ -82,6 +86,27 @@ def test_a_site_file_that_cannot_be_read_again_is_told_and_changes_nothing(site:
     supervisor = Supervisor([world.service("a")], world, world.clock)
     supervisor.tick()
     log = io.StringIO()
-    fault = stack._reload(site.data, site, supervisor, Console(file=log, width=200))
-    assert "cannot be read (Is a directory)" in fault and "all goes on as before" in log.getvalue()
+    running, fault = stack._reload(site.data, site, supervisor, Console(file=log, width=200))
+    assert running is site and "cannot be read (Is a directory)" in fault and "all goes on as before" in log.getvalue()
     assert not world.ended
+
+
+def test_operations_sees_the_site_as_it_was_read_again(
+    site: Site, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = site.data / "site.toml"
+    camera = ["[[camera]]", 'name = "c9"', 'label = "c9"', 'url = "rtsp://127.0.0.1:9/x"', "masks_dwellings = true"]
+    file.write_text("\n".join(['name = "t"', f'data = "{site.data}"', *camera]), encoding="utf-8")
+    monkeypatch.setattr(stack, "StatusWriter", partial(StatusWriter, every_s=0.01))
+    seen: list[list[str]] = []
+
+    def write(path: Path, data: bytes) -> None:
+        write_whole(path, data)
+        if path != status_file(site):
+            return
+        seen.append(sorted(msgspec.json.decode(data, type=OperationsStatus).cameras))
+        os.kill(os.getpid(), signal.SIGUSR1 if len(seen) == 1 else signal.SIGTERM if seen[-1] == ["c9"] else 0)
+
+    monkeypatch.setattr("flows.progress.write_whole", write)
+    assert stack._watch(site, file, Console(file=io.StringIO(), width=80)) == 0
+    assert seen[0] == ["c1"] and seen[-1] == ["c9"]
