@@ -240,7 +240,7 @@ def test_the_broker_writes_its_users_secrets_nowhere_else(kafka_broker: KafkaBro
     for user in (*COMPONENTS, "broker"):
         secret = broker_secret(settings.secrets, user).read_text(encoding="ascii")  # type: ignore[arg-type]
         found = subprocess.run(
-            ["grep", "-rlF", secret, str(settings.folder), str(settings.logs)], capture_output=True, text=True
+            ["grep", "-rlF", "-e", secret, str(settings.folder), str(settings.logs)], capture_output=True, text=True
         )
         assert found.returncode == 1, found.stdout
 
