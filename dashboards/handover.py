@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from html import escape
 from typing import NamedTuple
 
 import streamlit as st
@@ -189,8 +190,9 @@ def _progress(gate: GateClient, grant: str, ticket: str) -> None:
         st.progress(min(1.0, share), text=f"{status.file} · {words}")
         return
     st.write(t("export_ready", seconds=round(status.asked_s)))
-    # In a tab of its own, which closes when the answer is saved: a refusal does not take the page's place.
-    st.link_button(t("download_package"), gate.export_url(grant, ticket), type="primary")
+    # In the same tab: an answer that is saved does not leave the page, and a refusal says how to come back.
+    address = escape(gate.export_url(grant, ticket), quote=True)
+    st.html(f'<a class="passage-button" href="{address}">{escape(t("download_package"))}</a>')
 
 
 def _done(status: ExportStatus) -> None:

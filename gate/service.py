@@ -48,7 +48,8 @@ from gate.rounds import Rounds
 from gate.secrets import indexer_token_hash, secret_hash
 from gate.session_routes import SessionRoutes
 from gate.setup import set_up
-from gate.wire import Answer, answered, read, refused, whole_body
+from gate.sign_in_page import refusal_page
+from gate.wire import Answer, answered, drawn, read, refused, whole_body
 from gate.witness import witnesses
 
 log = logging.getLogger("gate")
@@ -103,18 +104,21 @@ class Service:
                 body = await whole_body(request)
                 return await run_in_threadpool(answer, request, body)
             except GateError as fault:
-                return self._refused(fault)
+                return self._refused(request, fault)
             except StoreError as fault:
                 log.warning("store: %s", fault)
-                return self._refused(Unavailable("the store does not answer: see `passage status`"))
+                return self._refused(request, Unavailable("the store does not answer: see `passage status`"))
             except ConnectorError as fault:
                 log.warning("%s: %s", type(fault).__name__, fault)
-                return self._refused(Unavailable(f"the recording cannot be read now ({type(fault).__name__})"))
+                return self._refused(request, Unavailable(f"the recording cannot be read now ({type(fault).__name__})"))
 
         return Route(path, endpoint, methods=[method], name=name)
 
-    def _refused(self, fault: GateError) -> Response:
+    def _refused(self, request: Request, fault: GateError) -> Response:
         self.metrics.refusals.labels(fault.code).inc()
+        if "text/html" in request.headers.get("accept", ""):
+            # A link that somebody followed, as to a package: the answer takes the page's place.
+            return drawn(refusal_page(str(fault)), fault.status)
         return refused(fault)
 
 

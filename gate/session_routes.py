@@ -18,7 +18,7 @@ from gate.office import Office
 from gate.sign_in_page import own_password_page, renewed_page
 from gate.sign_in_page import page as sign_in_page
 from gate.streets import streets
-from gate.wire import HEADERS, MakeRoute, answered, read
+from gate.wire import HEADERS, MakeRoute, answered, drawn, read
 
 
 class SessionRoutes:
@@ -100,12 +100,7 @@ class SessionRoutes:
         return form, self._door.own_page(form.get("next", ""))
 
     def _page(self, text: str, status: int = 200) -> Response:
-        # A browser holds the redirection that follows a form to the form's own policy.
-        allowed = " ".join(sorted(self._door.origins))
-        policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action {allowed}; frame-ancestors 'none'"
-        # Under no-referrer a browser posts the form with `Origin: null`, which is refused.
-        headers = {**HEADERS, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
-        return Response(text, status, headers, media_type="text/html; charset=utf-8")
+        return drawn(text, status, self._door.origins)
 
     def sign_in(self, request: Request, body: bytes) -> Response:
         """The same for a program."""

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The pages that the gate draws itself, in French and English, without a script: signing in, one's own password."""
+"""The pages that the gate draws itself, in French and English, without a script.
+
+Signing in, one's own password, and what somebody sees who followed a link that is refused.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,8 @@ _NEW = """<p>Montrez ceci à votre authentificateur, une seule fois.
 %(picture)s<code style="word-break:break-all;font-size:.75rem">%(uri)s</code>
 <p>Codes de secours, chacun une fois : imprimez-les et gardez-les sous pli.
 <small>Recovery codes, once each: print and keep them sealed.</small></p>%(codes)s"""
+_REFUSED = """<p class="no" role="alert">Refusé. <small>Refused.</small></p><p>%s</p>
+<p>Revenez à la page précédente. <small>Go back to the page before.</small></p>"""
 _TOLD = {
     "sign_in": (
         "Identifiant, mot de passe ou code incorrect, ou compte verrouillé un quart d'heure.",
@@ -89,6 +94,11 @@ def renewed_page(renewed: Renewed, next_url: str) -> str:
         codes = "".join(f"<code>{escape(code)}</code>" for code in renewed.recovery_codes)
         new = _NEW % {"picture": picture, "uri": escape(renewed.totp_uri), "codes": codes}
     return _FRAME % (_DONE % {"new": new, "sign_in": _link("/sign-in", next_url)})
+
+
+def refusal_page(why: str) -> str:
+    """A link that was followed in vain, and why."""
+    return _FRAME % (_REFUSED % escape(why))
 
 
 def _who(next_url: str, now: str = "", now_en: str = "") -> str:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -54,6 +54,16 @@ def refused(fault: GateError) -> Response:
     faults = fault.faults if isinstance(fault, Invalid) else ()
     body = msgspec.json.encode(Fault(code=fault.code, message=str(fault), faults=faults))
     return Response(body, status_code=fault.status, media_type="application/json", headers=HEADERS)
+
+
+def drawn(page: str, status: int = 200, forms_to: Iterable[str] = ()) -> Response:
+    """A page of the gate's own; `forms_to`: the addresses that its form, and what answers it, may lead to."""
+    # A browser holds the redirection that follows a form to the form's own policy.
+    allowed = " ".join(sorted(forms_to)) or "'none'"
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; form-action {allowed}; frame-ancestors 'none'"
+    # Under no-referrer a browser posts the form with `Origin: null`, which is refused.
+    headers = {**HEADERS, "Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
+    return Response(page, status, headers, media_type="text/html; charset=utf-8")
 
 
 def read(body: bytes, kind: type[T]) -> T:

@@ -269,7 +269,7 @@ def test_a_download_that_broke_off_says_in_french_why_and_begins_again_only_wher
     told: list[str] = []
     monkeypatch.setattr(handover.st, "error", told.append)
     monkeypatch.setattr(handover.st, "write", lambda _: None)
-    monkeypatch.setattr(handover.st, "link_button", lambda *_, **__: None)
+    monkeypatch.setattr(handover.st, "html", lambda _: None)
     broken = ExportStatus(id="t", state="broken", fingerprint="")
     for message in ("", "nothing of what was asked for is recorded and whole inside the requisition"):
         status = msgspec.structs.replace(broken, message=message)

@@ -57,6 +57,18 @@ def test_a_package_of_nothing_is_refused_when_it_is_asked_for(town: Town) -> Non
     assert tech.ask_export(grant, **{**ASKED, "clips": [clip, *ASKED["clips"]]}).state == "ready"
 
 
+def test_a_link_that_is_refused_says_so_on_a_page_and_to_a_program_as_before(town: Town) -> None:
+    tech = town.client("tech")
+    grant = tech.grant(town.opened(), ("export",)).id
+    path = tech.export_url(grant, "<b>").removeprefix(tech.url)
+    own = {"Authorization": f"Bearer {tech.token}"}
+    page = town.http().get(path, headers={**own, "Accept": "text/html,*/*;q=0.8"})
+    program = town.http().get(path, headers={**own, "Accept": "*/*"})
+    assert page.status_code == program.status_code == 404
+    assert page.headers["content-type"].startswith("text/html") and "Revenez" in page.text and "<b>" not in page.text
+    assert program.json()["code"] == "not_found"
+
+
 def test_a_ticket_is_of_one_session(town: Town) -> None:
     requisition = town.opened()
     town.person("other", "technician")
