@@ -36,7 +36,7 @@ from gate.exhibit_words import STATUS, reason
 from gate.exhibit_zip import StreamedZip
 from gate.gate import Gate
 from gate.grants import Permit
-from gate.journal import canonical
+from gate.journal import canonical, of_requisition
 from gate.messages import CoverageStatement, ExhibitClip, ExhibitRequest, Trace, TraceRequest
 from gate.requisitions import merged
 from gate.search import passage
@@ -342,8 +342,8 @@ class Package:
     def _journal(self) -> Iterator[bytes]:
         gate = self._gate
         identifier = self._permit.grant.basis.id
-        own = [canonical(e) for e in gate.journal.entries() if e.get("requisition") == identifier]
-        yield self._zip.add("journal/extrait.jsonl", b"\n".join(own) + b"\n")
+        own = [canonical(e) for e in of_requisition(gate.journal.entries(newest_first=True), identifier)]
+        yield self._zip.add("journal/extrait.jsonl", b"\n".join(reversed(own)) + b"\n")
         self._head = gate.journal.sign_head(of_export=True) or {}
         yield self._zip.add("journal/tete.json", canonical(self._head) + b"\n")
 

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -259,6 +259,17 @@ class Journal:
 def is_kept(year: int, now: datetime) -> bool:
     """Whether the volume of a year must still be there: until three years after it have ended."""
     return year + 3 >= now.year
+
+
+def of_requisition(newest_first: Iterable[dict[str, Any]], requisition: str) -> Iterator[dict[str, Any]]:
+    """The entries of one requisition, its registration too, before which it had no id; of all where none is named."""
+    begun: set[int] = set()
+    for entry in newest_first:
+        if requisition and entry["details"].get("requisition") == requisition:
+            begun.add(entry["details"].get("of", 0))
+        elif requisition and entry.get("requisition") != requisition and entry["n"] not in begun:
+            continue
+        yield entry
 
 
 def canonical(entry: dict[str, Any]) -> bytes:

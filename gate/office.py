@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +16,7 @@ from gate.closure import begin_closure
 from gate.errors import Invalid, SignInRefused
 from gate.evidence import Evidence
 from gate.gate import Gate
-from gate.journal import Because
+from gate.journal import Because, of_requisition
 from gate.messages import (
     Amendment,
     Bilan,
@@ -294,7 +294,7 @@ class Office:
         if not 1 <= limit <= JOURNAL_PAGE:
             raise Invalid(f"limit {limit}: 1 to {JOURNAL_PAGE}; for older ones name the entry before which they stand")
         lines: list[JournalLine] = []
-        for entry in _of_requisition(self._gate.journal.entries(newest_first=True), requisition):
+        for entry in of_requisition(self._gate.journal.entries(newest_first=True), requisition):
             if before and entry["n"] >= before:
                 continue
             if person and person not in (entry.get("person"), entry.get("person_id")):
@@ -332,17 +332,6 @@ class Office:
             because = gate.because(live, requisition=requisition)
             gate.journal.append("refusal", act, because, {"why": str(refusal)})
             raise
-
-
-def _of_requisition(newest_first: Iterable[dict[str, Any]], requisition: str) -> Iterator[dict[str, Any]]:
-    """The entries of one requisition, its registration too, before which it had no id; of all where none is named."""
-    begun: set[int] = set()
-    for entry in newest_first:
-        if requisition and entry["details"].get("requisition") == requisition:
-            begun.add(entry["details"].get("of", 0))
-        elif requisition and entry.get("requisition") != requisition and entry["n"] not in begun:
-            continue
-        yield entry
 
 
 def line_of(entry: dict[str, Any]) -> JournalLine:

@@ -136,8 +136,11 @@ def test_tables(package: tuple[Town, Path]) -> None:
     assert "jamais une identification" in rows[-1][0]
     assert "<svg" in (folder / "trace/plan.svg").read_text()
     extract = [json.loads(line) for line in (folder / "journal/extrait.jsonl").read_text().splitlines()]
-    assert {"search", "decide", "export", "trace"} <= {e["act"] for e in extract}
-    assert len({e["requisition"] for e in extract}) == 1
+    assert {"requisition.draft", "search", "decide", "export", "trace"} <= {e["act"] for e in extract}
+    # Its registration began before it had an id.
+    assert extract[0]["act"] == "requisition.draft" and "requisition" not in extract[0]
+    assert len({e["requisition"] for e in extract if "requisition" in e}) == 1
+    assert [e["n"] for e in extract] == sorted(e["n"] for e in extract)
 
 
 def by_script(folder: Path, fingerprint: str) -> tuple[bool, str]:
