@@ -140,10 +140,15 @@ def test_a_picture_is_refused_without_the_session(town: tuple[Town, str], browse
 def test_what_was_joined_is_handed_over(town: tuple[Town, str], browser: Page, tmp_path: Path) -> None:
     place, address = town
     _sign_in(browser, place, address)
+    joined = browser.get_by_text(TEXTS["joined"][0])
     browser.get_by_role("button", name=TEXTS["join_clip"][0]).click()
+    # A page that is being drawn anew may lose what is clicked meanwhile.
+    expect(joined).to_have_count(1)
+    expect(joined).to_have_count(0)
     _tab(browser, "search").click()
     browser.get_by_role("button", name=TEXTS["run_search"][0]).click()
     browser.get_by_role("button", name=TEXTS["join_this"][0], exact=True).first.click()
+    expect(joined).to_have_count(1)
     _tab(browser, "handover").click()
     expect(browser.get_by_role("button", name=TEXTS["drop"][0])).to_have_count(2)
     browser.get_by_role("textbox", name=TEXTS["purpose_again"][0]).fill("remise à l'enquêteur")

@@ -22,7 +22,7 @@ from connectors import topics
 from connectors.bounds import Interval
 from connectors.clickhouse_client import connection
 from connectors.errors import BrokerError
-from connectors.kafka import site_broker
+from connectors.kafka import Kafka, site_broker
 from connectors.site import Site
 from gate.client import GateClient
 from infra.demo_people import make_administrator, make_people, paper
@@ -77,7 +77,11 @@ class Town:
         self.administrator = make_administrator(self.site)
         self.url = f"http://127.0.0.1:{self.site.gate.port}"
         self.registrar = GateClient(self.url)
-        self.broker = site_broker(self.site, "keeper")
+
+    @property
+    def broker(self) -> Kafka:
+        """As the keeper, whose secret is there once the stack was up."""
+        return site_broker(self.site, "keeper")
 
     def up(self) -> None:
         """`passage up`."""
