@@ -168,9 +168,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "I confirm: this draft will not be opened.",
     ),
     "close_confirm_open": (
-        "Je confirme : la vidéo mise en sûreté pour cette réquisition sera détruite pour toujours ; son index et ses "
-        "droits seront effacés.",
-        "I confirm: the video secured for this requisition is destroyed for good; its index and its rights are erased.",
+        "Je confirme : sa vidéo mise en sûreté, son index et ses droits sont détruits pour toujours.",
+        "I confirm: its secured video, its index and its rights are destroyed for good.",
     ),
     "state_draft": ("projet", "draft"),
     "state_open": ("ouverte", "open"),
