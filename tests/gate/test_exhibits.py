@@ -326,6 +326,7 @@ def test_hanging_up_before_the_signature_registers_nothing(town: Town) -> None:
     assert town.journal()[-1]["details"]["failed"] == "GeneratorExit"
 
 
+@pytest.mark.slow
 def test_a_package_that_cannot_be_registered_stays_unsigned(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -35,6 +35,7 @@ def test_it_says_what_is_held_by_camera_and_day_of_the_towns(town: Town) -> None
     assert (held[0].started_at, held[0].ended_at) == (evening.replace(minute=0), evening + timedelta(minutes=30))
 
 
+@pytest.mark.slow
 def test_it_says_what_was_handed_over_erased_destroyed_and_proved(town: Town, tmp_path: Path) -> None:
     requisition = town.opened()
     tech = town.client("tech")

@@ -13,6 +13,7 @@ PARIS = ZoneInfo("Europe/Paris")
 OCTOBER = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Europe/Paris", "America/Miquelon", "Australia/Lord_Howe", "UTC"])
 def test_every_moment_of_a_year_is_read_back_as_it_is_told(zone: str) -> None:
     for step in range(365 * 48):

@@ -200,6 +200,7 @@ def test_settings_out_of_range(change: dict[str, object]) -> None:
         load_detector(DetectorSettings(**change))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_signal_after_detectors_have_come_and_gone_is_taken(tmp_path: Path) -> None:
     # A runtime of its own for each detector left the thread a signal stack that was gone (seen where there is AVX-512).
     write_model(tmp_path / "m", rows((48, 32, 20, 10, 0, 0.9)))
