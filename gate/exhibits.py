@@ -352,7 +352,7 @@ class Package:
         indexed = gate.store if "search" in self._permit.grant.acts else None
         parts = []
         for clip in self._plan.clips:
-            bounds = self._permit.bounds.meet(frozenset({clip.camera}), clip.interval)
+            bounds = _bounds_of(clip, self._permit)
             recorded = gate.footage.recorder(bounds)
             parts.append(coverage.statement(bounds, recorded, indexed))
         return CoverageStatement(

@@ -58,12 +58,15 @@ class BrokerSettings:
         return f"127.0.0.1:{self.port}"
 
     @classmethod
+    def below(cls, data: Path, *, port: int, **more: int) -> BrokerSettings:
+        """The broker of a data folder, laid out as a site's is."""
+        return cls(folder=data / "kafka", logs=data / "logs", secrets=data / "secrets", port=port, **more)
+
+    @classmethod
     def of(cls, site: Site) -> BrokerSettings:
         """The broker that a site file asks for."""
-        return cls(
-            folder=site.data / "kafka",
-            logs=site.data / "logs",
-            secrets=site.secrets_dir,
+        return cls.below(
+            site.data,
             port=site.kafka.port,
             heap_mb=site.kafka.heap_mb,
             partitions=site.kafka.partitions,

@@ -58,6 +58,8 @@ _CHANGE = (ACLOperation.ALTER, ACLOperation.ALTER_CONFIGS, ACLOperation.DELETE)
 _MAKE = (*_SEE, ACLOperation.CREATE, *_CHANGE)
 """To make a topic, to bring a present one to the site's settings, to end it."""
 _READ, _WRITE = ACLOperation.READ, ACLOperation.WRITE
+_EVERY = "*"
+"""Kafka's word for every topic: this very name, no prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ RIGHTS: dict[BrokerUser, tuple[Right, ...]] = {
         Right(topics.dead(LIVE), _CHANGE, denied=True),
     ),
     # The proof of destruction looks through every topic.
-    "keeper": (Right("", (_READ, ACLOperation.DESCRIBE), prefix=True),),
+    "keeper": (Right(_EVERY, (_READ, ACLOperation.DESCRIBE)),),
 }
 """What each user may do. The broker's own user may do everything; with it the live topics are made (`make_topics`)."""
 _ROOM: tuple[BrokerUser, ...] = ("indexer",)
@@ -163,9 +165,8 @@ def _wanted() -> Iterator[ACL]:
         for right in rights:
             pattern = ResourcePattern(
                 ResourceType.TOPIC,
-                # Kafka's word for every topic is a literal star, not an empty prefix.
-                right.topic or "*",
-                ACLResourcePatternType.PREFIXED if right.prefix and right.topic else ACLResourcePatternType.LITERAL,
+                right.topic,
+                ACLResourcePatternType.PREFIXED if right.prefix else ACLResourcePatternType.LITERAL,
             )
             permission = ACLPermissionType.DENY if right.denied else ACLPermissionType.ALLOW
             for operation in right.operations:

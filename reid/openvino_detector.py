@@ -135,9 +135,9 @@ def _published(metadata: dict[str, object], key: str, otherwise: float) -> float
 def _core() -> ov.Core:
     """The runtime, one for as long as the process lives.
 
-    Its CPU plug-in lays the thread's signal stack aside for one of its own, and on its end
-    unmaps that and puts back what it found. Two that end in the order they began leave the first one's unmapped
-    stack in place, and the next signal (a flow's SIGTERM) kills the process without a word.
+    Its CPU plug-in lays the thread's signal stack aside for one of its own, and on its end unmaps that and puts back
+    what it found. Two that end in the order they began leave the first one's unmapped stack in place, and the next
+    signal (a flow's SIGTERM) kills the process without a word.
     """
     return ov.Core()
 

@@ -81,16 +81,7 @@ def main() -> int:
         return 1
     with tempfile.TemporaryDirectory() as name:
         folder, port = Path(name), free_port(2)
-        server = KafkaBroker(
-            BrokerSettings(
-                folder=folder / "kafka",
-                logs=folder / "logs",
-                secrets=folder / "secrets",
-                port=port,
-                heap_mb=256,
-                partitions=2,
-            )
-        )
+        server = KafkaBroker(BrokerSettings.below(folder, port=port, heap_mb=256, partitions=2))
         server.start(timeout_s=300)
         try:
             broker = server.client()

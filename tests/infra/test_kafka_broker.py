@@ -17,8 +17,7 @@ from infra.ports import free_port
 
 
 def settings(tmp_path: Path, **changes: object) -> BrokerSettings:
-    own = {"folder": tmp_path / "kafka", "logs": tmp_path / "logs", "secrets": tmp_path / "secrets"}
-    return BrokerSettings(**own | {"port": free_port(2)} | changes)
+    return BrokerSettings.below(tmp_path, **{"port": free_port(2)} | changes)
 
 
 def test_listens_on_loopback_only(tmp_path: Path) -> None:

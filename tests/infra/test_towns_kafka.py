@@ -27,6 +27,7 @@ from infra.kafka_broker import BrokerSettings, KafkaBroker
 from infra.kafka_users import main
 from infra.ports import free_port
 from reid.passage import LIVE
+from tests.infra.test_kafka_users import site_file
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -73,11 +74,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int,
         return "".join(f"{key}={value}\n" for key, value in lines.items())
 
     monkeypatch.setattr(kafka_broker, "server_properties", with_tls)
-    broker = KafkaBroker(
-        BrokerSettings(
-            folder=tmp_path / "kafka", logs=tmp_path / "logs", secrets=tmp_path / "town", port=port, heap_mb=256
-        )
-    )
+    broker = KafkaBroker(BrokerSettings.below(tmp_path / "town", port=port, heap_mb=256))
     broker.start(180)
     admin = KafkaAdminClient(bootstrap_servers=broker.address, **broker.login().options())
     admin.alter_user_scram_credentials(
@@ -88,24 +85,10 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[int,
     broker.kill()
 
 
-def site_file(folder: Path, port: int, authority: Path) -> Path:
+def town_site(folder: Path, port: int, authority: Path) -> Path:
     folder.mkdir()
-    file = folder / "site.toml"
-    file.write_text(
-        f"""name = "T"
-        [kafka]
-        bootstrap = "127.0.0.1:{port}"
-        security = "sasl_ssl"
-        ca_file = "{authority}"
-        [[camera]]
-        name = "c1"
-        label = "c1"
-        url = "rtsp://127.0.0.1:9/x"
-        masks_dwellings = true
-        """,
-        encoding="utf-8",
-    )
-    return file
+    lines = ["[kafka]", f'bootstrap = "127.0.0.1:{port}"', 'security = "sasl_ssl"', f'ca_file = "{authority}"']
+    return site_file(folder, lines)
 
 
 def test_its_administrator_makes_users_and_rights_once_and_each_component_signs_in_by_tls(
@@ -115,7 +98,7 @@ def test_its_administrator_makes_users_and_rights_once_and_each_component_signs_
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     port, authority = town
-    file = site_file(tmp_path / "site", port, authority)
+    file = town_site(tmp_path / "site", port, authority)
     assert main(["--site", str(file)]) == 0
     assert "--admin NAME" in capsys.readouterr().out
     monkeypatch.setenv("PASSAGE_KAFKA_ADMIN_PASSWORD", "another word")
@@ -145,7 +128,7 @@ def test_its_administrator_makes_users_and_rights_once_and_each_component_signs_
 def test_a_broker_that_another_authority_signed_is_not_spoken_to(tmp_path: Path, town: tuple[int, Path]) -> None:
     port, _ = town
     other, _ = certificate(tmp_path, "other")
-    file = site_file(tmp_path / "site", port, other)
+    file = town_site(tmp_path / "site", port, other)
     assert main(["--site", str(file), "--init"]) == 0
     with pytest.raises(BrokerUnavailable, match=r"opens no session: .*kafka\.security"):
         site_broker(load_site(file), "capture").topics()
