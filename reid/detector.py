@@ -33,7 +33,8 @@ class Detections:
     classes: tuple[str, ...]
     """Of `reid.classes.VEHICLE_CLASSES`."""
     features: NDArray[np.float32] | None
-    """(n, d) backbone features averaged over the box, unit length; None where the model gives none."""
+    """(n, d) backbone features averaged over the box, unit length, or zeros where they stand for nothing; None where
+    the model gives none."""
 
     def __len__(self) -> int:
         """How many vehicles."""

@@ -26,7 +26,7 @@ class Finding(msgspec.Struct, frozen=True, array_like=True):
     quality: float
     """How much this look is worth for describing the vehicle: size, sharpness, wholeness, certainty; 0 to 1."""
     features: bytes = b""
-    """Backbone features, unit length, packed; empty where the detector gives none."""
+    """Backbone features, unit length, packed; empty where there are none that compare."""
     colours: bytes = b""
     """Distribution over the eleven colour terms, packed; empty where the vehicle is too small to tell."""
     view: View | None = None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.boxes import area, intersection
+from reid.closer_look import look_closer
 from reid.colour import body_colours, white_gains
 from reid.detector import Detections, Detector
 from reid.finding import Finding, FrameFindings, pack
@@ -121,7 +122,11 @@ def _chunk(
     look.seconds["motion"] += perf_counter() - began
 
     began = perf_counter()
-    answers = dict(zip(moving, detector.detect([held.frames[i] for i in moving]), strict=True)) if moving else {}
+    answers: dict[int, Detections] = {}
+    if moving:
+        frames = [held.frames[i] for i in moving]
+        where = Motion(motion.masks[moving], motion.scale)
+        answers = dict(zip(moving, look_closer(frames, detector.detect(frames), where, detector), strict=True))
     look.frames_detected += len(moving)
     look.seconds["detect"] += perf_counter() - began
 
@@ -179,7 +184,8 @@ def _describe(
             worth = quality(crop, box, score, width, height, [b for i, b in enumerate(boxes) if i != row])
             shares = body_colours(frame, box, gains)
             colours = b"" if shares is None else pack(shares)
-            features = b"" if detections.features is None else pack(detections.features[row])
+            if detections.features is not None and detections.features[row].any():
+                features = pack(detections.features[row])
         findings.append(
             Finding(box, score, detections.classes[row], round(moving, 4), round(worth, 5), features, colours)
         )

@@ -53,8 +53,7 @@ def test_street_clip_gives_the_vehicles_that_a_person_saw(
         assert (entry, exit_) == (vehicle["entry"], vehicle["exit"]), what
         assert vehicle["seen_from"] - 0.1 <= start <= vehicle["clear_from"] + 1.0, what
         assert vehicle["clear_to"] - 0.3 <= end <= vehicle["seen_to"] + 0.1, what
-    # Known to fall short: the far silver pick-up, small and beside a street in full sun, is called black.
-    assert right_colours >= len(listed) - 1, [colour for _, colour, *_ in seen]
+    assert right_colours == len(listed), [colour for _, colour, *_ in seen]
     assert [p.truncated for p in found.passages] == [True] + [False] * (len(listed) - 1)
     for passage in found.passages:
         assert 3 <= len(passage.views) <= 5
