@@ -57,7 +57,7 @@ def build_pedestrian(pose: int) -> Mesh:
     return b.done()
 
 
-def _rider(
+def add_rider(
     b: Builder,
     seat_y: float,
     seat_z: float,
@@ -93,7 +93,8 @@ def _rider(
     _head(b, chest[1] + 0.07, chest[2] + 0.30, helmet)
 
 
-def _tyre(b: Builder, y: float, r: float, half_width: float, spokes: bool) -> None:
+def add_tyre(b: Builder, y: float, r: float, half_width: float, spokes: bool) -> None:
+    """A wheel standing at `y`, its radius and half its width in metres."""
     for sign in (-1.0, 1.0):
         axis = (sign, 0.0, 0.0)
         b.disc((sign * half_width, y, r), r, axis, Material.TYRE, 20, r * (0.90 if spokes else 0.68))
@@ -113,8 +114,8 @@ def build_bicycle() -> Mesh:
     """A bicycle with its rider."""
     b = Builder()
     front, rear, r = 0.53, -0.53, 0.34
-    _tyre(b, front, r, 0.018, True)
-    _tyre(b, rear, r, 0.018, True)
+    add_tyre(b, front, r, 0.018, True)
+    add_tyre(b, rear, r, 0.018, True)
     crank, seat, head = (0.0, -0.08, 0.30), (0.0, -0.24, 0.86), (0.0, 0.36, 0.86)
     for p, q in (
         (crank, seat),
@@ -130,7 +131,7 @@ def build_bicycle() -> Mesh:
     b.ellipsoid((0, 0.42, 0.84), (0.035, 0.03, 0.035), Material.HEADLAMP, 5, 7)
     b.ellipsoid((0, -0.40, 0.80), (0.03, 0.025, 0.03), Material.TAILLAMP, 5, 7)
     b.disc((0.04, -0.08, 0.30), 0.1, (1, 0, 0), Material.CHROME, 12)
-    _rider(b, -0.25, 0.93, (0.25, 0.29, 1.04), (0.11, -0.02, 0.26), 0.42, False)
+    add_rider(b, -0.25, 0.93, (0.25, 0.29, 1.04), (0.11, -0.02, 0.26), 0.42, False)
     return b.done()
 
 
@@ -139,8 +140,8 @@ def build_motorbike(shape: str) -> Mesh:
     b = Builder()
     r = {"scooter": 0.24, "maxi_scooter": 0.27, "motorbike": 0.31, "cruiser": 0.32}[shape]
     half = {"scooter": 0.68, "maxi_scooter": 0.78, "motorbike": 0.76, "cruiser": 0.86}[shape]
-    _tyre(b, half, r, 0.055, False)
-    _tyre(b, -half, r, 0.07, False)
+    add_tyre(b, half, r, 0.055, False)
+    add_tyre(b, -half, r, 0.07, False)
     lean = 0.18
     if shape == "scooter":
         b.ellipsoid((0, -0.45, 0.55), (0.19, 0.45, 0.22), Material.PAINT, 7, 12)
@@ -199,5 +200,5 @@ def build_motorbike(shape: str) -> Mesh:
     b.quad(
         (-0.1, -0.97, 0.52), (0.1, -0.97, 0.52), (0.1, -0.95, 0.66), (-0.1, -0.95, 0.66), Material.PLATE, (0, 0, 0.6)
     )
-    _rider(b, seat[0], seat[1], hands, feet, lean, True)
+    add_rider(b, seat[0], seat[1], hands, feet, lean, True)
     return b.done()

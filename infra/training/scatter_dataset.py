@@ -12,8 +12,18 @@ from pathlib import Path
 import cv2
 
 from infra.rehearsal.families import FAMILY_RULES
+from infra.rehearsal.fleet import BODY_SIZES
 from infra.training.pictures import to_input_scale, write_picture
 from infra.training.scatter import RARE_SHARES, SHARES, scatter_scene
+from infra.training.two_wheelers import ANY_TWO_WHEELER
+
+
+def strewn(rare: bool) -> tuple[str, ...]:
+    """The bodies of a scattered scene; among rare kinds every two-wheeler with a motor is of a shape of its own."""
+    bodies = (*FAMILY_RULES["training"].bodies, "pedestrian")
+    if not rare:
+        return bodies
+    return (*(body for body in bodies if BODY_SIZES[body].kind != "motorcycle"), ANY_TWO_WHEELER)
 
 
 def write_scattered(folder: Path, first: int, scenes: int, rare: bool = False) -> int:
@@ -21,7 +31,7 @@ def write_scattered(folder: Path, first: int, scenes: int, rare: bool = False) -
 
     With `rare`, scenes led by trucks, buses and two-wheelers.
     """
-    bodies = (*FAMILY_RULES["training"].bodies, "pedestrian")
+    bodies = strewn(rare)
     shares = RARE_SHARES if rare else SHARES
     written = 0
     for seed in range(first, first + scenes):
