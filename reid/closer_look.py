@@ -44,6 +44,8 @@ _BORDER_PX = 2.0
 """A box as near to a piece's border as this may go on beyond it."""
 _SAME = 0.3
 """Overlap of two looks' boxes that are of one thing; the first look's fit small things badly."""
+_MOVING = 0.15
+"""Share of a box that must change: enlarged, markings of an empty street are easily taken for a car."""
 _ENOUGH = 0.425
 """Score from which the first look's box stays, whatever the closer one says."""
 
@@ -82,7 +84,9 @@ def look_closer(
     answers = detector.detect([_lay_out([piece.cut(frames[at]) for at, piece in sheet]) for sheet in sheets])
     for sheet, answer in zip(sheets, answers, strict=True):
         for place, (at, piece) in enumerate(sheet):
-            closer[at].append(_of_place(answer, place, piece, frames[at]))
+            found = _of_place(answer, place, piece, frames[at])
+            moves = [motion.share(at, (b[0], b[1], b[2], b[3])) >= _MOVING for b in found.boxes.tolist()]
+            closer[at].append(_rows(found, np.flatnonzero(moves)))
     return [
         join(found, looks, frame.shape[0]) if looks else found
         for frame, found, looks in zip(frames, first, closer, strict=True)

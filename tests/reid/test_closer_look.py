@@ -141,18 +141,27 @@ class Says:
 
 def test_what_goes_on_beyond_its_piece_is_left_out_unless_the_picture_ends_there() -> None:
     tall, wide = round(PIECE[0] * HEIGHT), round(PIECE[1] * WIDTH)
-    inner, upper = (300, 150, 324, 162), (300, 0, 324, 10)
-    cut_off, whole = (10, 0, 34, 20), (40, 20, 64, 32)
-    (seen,) = look_closer([street()], [found()], changes(inner), Says(cut_off, whole))
-    assert len(seen) == 1, "a box at the piece's border was taken for a whole one"
-    (seen,) = look_closer([street()], [found()], changes(upper), Says(cut_off, whole))
+    cut_off, whole = (10, 0, 34, 20), (48, 30, 72, 42)
+    # The largest change is what the piece is cut around, from x 252 on; all else that is told of moves too.
+    inner = changes((296, 150, 328, 164), (262, 123, 284, 137), (350, 140, 371, 154))
+    upper = changes((296, 0, 328, 14), (262, 2, 284, 16), (300, 32, 322, 42))
+    (seen,) = look_closer([street()], [found()], inner, Says(cut_off, whole))
+    assert seen.boxes.tolist() == [[299, 150, 323, 162]], "a box at the piece's border was taken for a whole one"
+    (seen,) = look_closer([street()], [found()], upper, Says(cut_off, whole))
     assert len(seen) == 2, "the picture's own edge was taken for a piece's"
     across_two = (wide - 12, 20, wide + 12, 32)
-    (seen,) = look_closer([street()], [found()], changes(inner), Says(across_two))
+    (seen,) = look_closer([street()], [found()], inner, Says(across_two))
     assert len(seen) == 0
     below_edge = (10, tall - 10, 34, tall + 8)
-    (seen,) = look_closer([street()], [found()], changes((300, 346, 324, 360)), Says(below_edge))
-    assert seen.boxes[:, 3].max() == HEIGHT, "what the neighbour in the sheet added was kept"
+    lower = changes((296, 340, 328, 360), (262, 350, 284, 360))
+    (seen,) = look_closer([street()], [found()], lower, Says(below_edge))
+    assert seen.boxes[:, 3].tolist() == [HEIGHT], "what the neighbour in the sheet added was kept"
+
+
+def test_what_does_not_move_is_not_found_beside_what_does() -> None:
+    moves, still = (48, 30, 72, 42), (10, 40, 34, 52)
+    (seen,) = look_closer([street()], [found()], changes((296, 150, 328, 164)), Says(moves, still))
+    assert seen.boxes.tolist() == [[299, 150, 323, 162]]
 
 
 def test_of_a_small_thing_that_the_first_look_doubts_the_closer_one_counts() -> None:
