@@ -96,12 +96,13 @@ def test_what_stands_gets_no_closer_look() -> None:
 
 
 def test_four_pieces_share_one_picture_of_the_detectors() -> None:
-    frame, detector = street((40, 40), (240, 40), (440, 40)), Shortsighted()
-    motion = changes((40, 40, 64, 52), (240, 40, 264, 52), (440, 40, 464, 52))
-    (both,) = look_closer([frame], [found()], motion, detector)
+    frames, detector = [street((40, 40), (440, 40)), street((240, 40))], Shortsighted()
+    masks = [changes((40, 40, 64, 52), (440, 40, 464, 52)).masks, changes((240, 40, 264, 52)).masks]
+    first, second = look_closer(frames, [found(), found()], Motion(np.concatenate(masks), SCALE), detector)
     assert detector.pictures == [(2 * round(PIECE[1] * WIDTH), 2 * round(PIECE[0] * HEIGHT))]
-    assert sorted(b[0] for b in both.boxes.round()) == pytest.approx([40, 240, 440], abs=2)
-    assert both.features is not None and len(both.features) == len(both) == 3
+    assert sorted(b[0] for b in first.boxes.round()) == pytest.approx([40, 440], abs=2)
+    assert [b[0] for b in second.boxes.round()] == pytest.approx([240], abs=2)
+    assert first.features is not None and len(first.features) == len(first) == 2
 
 
 def test_without_small_motion_the_detector_is_not_asked_again() -> None:
@@ -119,7 +120,7 @@ def test_what_the_first_look_is_sure_of_gets_no_closer_look() -> None:
     assert len(choose_pieces(motion, 0, doubtful, street())) == 1
 
 
-def test_no_more_pieces_than_a_sheet_holds_and_all_inside_the_picture() -> None:
+def test_few_pieces_of_one_picture_and_all_inside_it() -> None:
     spots = [(x, y, x + 20, y + 14) for x in (0, 150, 310, 460, 620) for y in (0, 180, 346)]
     pieces = choose_pieces(changes(*spots), 0, found(), street())
     assert len(pieces) == MOST_PIECES
