@@ -5,10 +5,18 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from reid.passage import Box
 
 _EDGE: Final = 0.015
 """Of the picture's side."""
+
+
+def as_boxes(boxes: NDArray[np.floating]) -> list[Box]:
+    """The rows of an (n, 4) array."""
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes.tolist()]
 
 
 def area(box: Box) -> float:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.boxes import as_boxes
 from reid.detector import Detections, Detector
 from reid.letterbox import PAD_VALUE
 from reid.motion import Motion
@@ -85,7 +86,7 @@ def look_closer(
     for sheet, answer in zip(sheets, answers, strict=True):
         for place, (at, piece) in enumerate(sheet):
             found = _of_place(answer, place, piece, frames[at])
-            moves = [motion.share(at, (b[0], b[1], b[2], b[3])) >= _MOVING for b in found.boxes.tolist()]
+            moves = [motion.share(at, box) >= _MOVING for box in as_boxes(found.boxes)]
             closer[at].append(_rows(found, np.flatnonzero(moves)))
     return [
         join(found, looks, frame.shape[0]) if looks else found
@@ -155,7 +156,7 @@ def _of_place(found: Detections, place: int, piece: Piece, frame: NDArray[np.uin
     rows = np.flatnonzero(mine & whole.all(axis=1))
     kept = _rows(found, rows)
     boxes = np.concatenate([begins[rows] + at, ends[rows] + at], axis=1).astype(np.float32)
-    return Detections(boxes, kept.scores, kept.classes, None if kept.features is None else kept.features * 0)
+    return Detections(boxes, kept.scores, kept.classes, None if kept.features is None else np.zeros_like(kept.features))
 
 
 def join(first: Detections, closer: Sequence[Detections], height: int) -> Detections:

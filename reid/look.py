@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, intersection
+from reid.boxes import area, as_boxes, intersection
 from reid.closer_look import look_closer
 from reid.colour import body_colours, white_gains
 from reid.detector import Detections, Detector
@@ -167,7 +167,7 @@ def _describe(
 ) -> list[Finding]:
     """Turn a frame's detections into findings."""
     height, width = frame.shape[:2]
-    boxes: list[Box] = [(float(b[0]), float(b[1]), float(b[2]), float(b[3])) for b in detections.boxes]
+    boxes = as_boxes(detections.boxes)
     whole = drop_fragments(boxes, detections.scores.tolist())
     findings = []
     for row in whole:
