@@ -12,6 +12,7 @@ import numpy as np
 from infra.rehearsal.bodies_cars import CarShape, _Car
 from infra.rehearsal.bodies_heavy import build_bus, build_minibus, build_truck
 from infra.rehearsal.bodies_people import WALK_POSES, build_bicycle, build_motorbike, build_pedestrian
+from infra.rehearsal.bodies_two_wheelers import ANY_TWO_WHEELER, random_two_wheeler
 from infra.rehearsal.mesh import Builder, Material, Mesh
 
 CARS: dict[str, CarShape] = {
@@ -301,10 +302,11 @@ SIZES: dict[str, tuple[float, float, float]] = {
     "maxi_scooter": (2.2, 0.8, 1.8),
     "motorbike": (2.15, 0.75, 1.75),
     "cruiser": (2.4, 0.85, 1.65),
+    ANY_TWO_WHEELER: (2.1, 0.8, 1.75),
     "bicycle": (1.75, 0.6, 1.75),
     "pedestrian": (0.5, 0.55, 1.75),
 }
-"""Length, width, height of every shape in metres."""
+"""Length, width, height of every shape in metres; of `ANY_TWO_WHEELER` what is usual."""
 
 MARKS = (
     "roof_rack",
@@ -327,13 +329,19 @@ def body_names() -> tuple[str, ...]:
     return (*SIZES,)
 
 
-@lru_cache(maxsize=512)
 def body_mesh(body: str, marks: tuple[str, ...] = (), mark_seed: int = 0, pose: int = 0) -> Mesh:
     """The mesh of a body with its marks.
 
     Raises:
         KeyError: the body is not one of `body_names()`.
     """
+    return _body_mesh(body, marks, mark_seed if marks or body == ANY_TWO_WHEELER else 0, pose)
+
+
+@lru_cache(maxsize=512)
+def _body_mesh(body: str, marks: tuple[str, ...], mark_seed: int, pose: int) -> Mesh:
+    if body == ANY_TWO_WHEELER:
+        return random_two_wheeler(mark_seed)
     if body == "pedestrian":
         return build_pedestrian(pose % WALK_POSES)
     if body in _OTHERS:

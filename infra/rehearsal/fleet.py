@@ -40,7 +40,7 @@ _SHAPES: dict[Kind, dict[str, float]] = {
     "van": {"van_small": 1.0, "van_large": 0.8, "minibus": 0.3},
     "truck": {"truck_rigid": 1.0, "truck_tipper": 0.6, "truck_flatbed": 0.0},
     "bus": {"bus_city": 1.0, "coach": 0.5, "bus_midi": 0.0},
-    "motorcycle": {"scooter": 1.0, "motorbike": 1.0, "maxi_scooter": 0.0, "cruiser": 0.0},
+    "motorcycle": {"scooter": 1.0, "motorbike": 1.0, "maxi_scooter": 0.0, "cruiser": 0.0, "any_two_wheeler": 0.0},
     "bicycle": {"bicycle": 1.0},
     "pedestrian": {"pedestrian": 1.0},
 }

@@ -20,6 +20,7 @@ VALIDATION_PLANS = tuple(f"validation-{n}" for n in range(1, 4))
 def detector(
     minutes: Annotated[float, typer.Option(help="Time to learn, after the pictures are drawn.")] = 120.0,
     scenes: Annotated[int, typer.Option(help="Scattered scenes to draw, and as many of rare kinds.")] = 600,
+    streets: Annotated[int, typer.Option(help="Random towns, each seen for a moment by eight cameras.")] = 60,
     passes: Annotated[int, typer.Option(help="Passes over the training towns, each with other lights.")] = 2,
     device: Annotated[str, typer.Option(help="`cpu`, or `cuda:0` where there is one.")] = "cpu",
     weights: Annotated[Path | None, typer.Option(help="Start from this checkpoint instead of from nothing.")] = None,
@@ -34,14 +35,16 @@ def detector(
     # torch takes seconds to import: not for other commands.
     from infra.training.export_detector import export
     from infra.training.scatter_dataset import write_scattered
+    from infra.training.streets import FIRST_SEED, write_streets
     from infra.training.town_frames import PLANS, write_town
     from infra.training.train_detector import ROOT, average, train
     from infra.training.whole_frames import write_frames
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
-    scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
+    scattered, scattered_rare, moments = ROOT / "scatter", ROOT / "scatter-rare", ROOT / "streets"
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
+    typer.echo(f"{write_streets(moments, FIRST_SEED, streets)} pictures of random streets drawn")
     for number in range(passes):
         for plan in TRAINING_PLANS:
             write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
@@ -51,7 +54,7 @@ def detector(
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
     last = train(
-        {towns: 3.0, rare: 1.0, scattered_rare: 0.5, scattered: 1.0},
+        {towns: 1.5, moments: 3.0, rare: 0.5, scattered_rare: 1.0, scattered: 0.7},
         "detector",
         minutes=minutes,
         weights=weights,

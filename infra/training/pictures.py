@@ -24,6 +24,8 @@ LEAST_HEIGHT = 8.0
 """Lowest box, in pixels of the crop, that is labelled (about 11 px at 720p)."""
 MOST_HIDDEN = 0.7
 """Share hidden above which a box is no example, neither of a vehicle nor of none: its pixels are blotted out."""
+AROUND = 0.7
+"""Share of crops that are laid around some thing; the others show what a street without one looks like."""
 LEAST_KEPT = 0.35
 """Share of a box that must lie in the crop."""
 
@@ -65,7 +67,7 @@ def random_crop(
     height, width = scene.picture.shape[:2]
     scale = float(np.exp(rng.normal(0, 0.18)))
     reach = side / scale
-    if len(scene.boxes) and rng.random() < 0.85:
+    if len(scene.boxes) and rng.random() < AROUND:
         share = np.ones(len(scene.boxes)) if weights is None else weights[scene.classes]
         box = scene.boxes[int(rng.choice(len(scene.boxes), p=share / share.sum()))]
         centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) + rng.uniform(-0.38, 0.38, 2) * reach

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from infra.rehearsal.bodies import SIZES, body_mesh
+from infra.rehearsal.bodies import body_mesh
 from infra.rehearsal.fleet import BODY_SIZES, PAINTS
 from infra.rehearsal.light import Light, light_of
 from infra.rehearsal.mesh import Builder, Material, Mesh
@@ -23,7 +23,6 @@ from infra.rehearsal.raster import draw_colours, draw_mask
 from infra.rehearsal.view import View, view_of
 from infra.rehearsal.world import FLEET_COLOURS, Camera, Vehicle, Weather
 from infra.training.pictures import Labelled
-from infra.training.two_wheelers import ANY_TWO_WHEELER, random_two_wheeler
 from reid.classes import MODEL_CLASSES
 
 WIDTH, HEIGHT = 1280, 720
@@ -80,7 +79,7 @@ def _camera(rng: np.random.Generator) -> Camera:
 def random_vehicle(rng: np.random.Generator, body: str, name: str) -> Vehicle:
     """A vehicle of that body, painted as the French fleet is but with more of the rare colours."""
     weights = np.array([w + 0.02 for w in FLEET_COLOURS.values()])
-    kind = _kind(body)
+    kind = BODY_SIZES[body].kind
     colour = str(rng.choice(list(FLEET_COLOURS), p=weights / weights.sum()))
     if kind in ("van", "truck") and rng.random() < 0.5:
         colour = "white"
@@ -90,28 +89,20 @@ def random_vehicle(rng: np.random.Generator, body: str, name: str) -> Vehicle:
     if kind == "car" and rng.random() < 0.3:
         choice = ("roof_rack", "roof_box", "sticker_rear", "sticker_side", "two_tone", "dirt", "stripe")
         marks = (str(rng.choice(choice)),)
+    mark_seed = int(rng.integers(1 << 31))
     # Few shapes may be trained on: each is stretched a little, so that others are not strange.
-    endless = body == ANY_TWO_WHEELER
-    shape = int(rng.integers(1 << 31)) if endless else 0
     length, width, height = (
         side * float(rng.uniform(1 - far, 1 + far))
-        for side, far in zip(_sides(body, shape), STRETCH[kind], strict=True)
+        for side, far in zip(_sides(body, mark_seed), STRETCH[kind], strict=True)
     )
     if body == "van_small" and rng.random() < 0.4:
         length, width, height = length * 1.2, width * 1.08, height * 1.25
-    mark_seed = shape if endless else int(rng.integers(2))
     return Vehicle(name, kind, body, colour, rgb, marks, mark_seed, length, width, height)  # type: ignore[arg-type]
 
 
-def _kind(body: str) -> str:
-    return "motorcycle" if body == ANY_TWO_WHEELER else BODY_SIZES[body].kind
-
-
-def _sides(body: str, shape: int) -> tuple[float, float, float]:
-    """Length, width and height of a body as it was built, metres; `shape` tells one of `ANY_TWO_WHEELER`."""
-    if body != ANY_TWO_WHEELER:
-        return SIZES[body]
-    width, length, height = np.ptp(random_two_wheeler(shape).points, axis=0)
+def _sides(body: str, mark_seed: int) -> tuple[float, float, float]:
+    """Length, width and height of a body as it was built, metres."""
+    width, length, height = np.ptp(body_mesh(body, (), mark_seed).points, axis=0)
     return float(length), float(width), float(height)
 
 
@@ -121,7 +112,7 @@ def _place(
     """Strew vehicles along a few lanes of one direction (and one across), none inside another."""
     by_kind: dict[str, list[str]] = {}
     for body in bodies:
-        by_kind.setdefault(_kind(body), []).append(body)
+        by_kind.setdefault(BODY_SIZES[body].kind, []).append(body)
     kinds = [k for k in wanted if k in by_kind]
     shares = np.array([wanted[k] for k in kinds])
     along = np.array([math.sin(heading), math.cos(heading)])
@@ -359,10 +350,8 @@ def _street_thing(number: int) -> Mesh:
 
 def _stretched(vehicle: Vehicle, pose: int) -> Mesh:
     """The body's mesh at the vehicle's own size."""
-    endless = vehicle.body == ANY_TWO_WHEELER
-    mark_seed = vehicle.mark_seed
-    mesh = random_two_wheeler(mark_seed) if endless else body_mesh(vehicle.body, vehicle.marks, mark_seed, pose)
-    length, width, height = _sides(vehicle.body, mark_seed)
+    mesh = body_mesh(vehicle.body, vehicle.marks, vehicle.mark_seed, pose)
+    length, width, height = _sides(vehicle.body, vehicle.mark_seed)
     factor = np.array([vehicle.width_m / width, vehicle.length_m / length, vehicle.height_m / height], np.float32)
     normals = mesh.normals / factor
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)

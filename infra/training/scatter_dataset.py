@@ -11,11 +11,11 @@ from pathlib import Path
 
 import cv2
 
+from infra.rehearsal.bodies_two_wheelers import ANY_TWO_WHEELER
 from infra.rehearsal.families import FAMILY_RULES
 from infra.rehearsal.fleet import BODY_SIZES
 from infra.training.pictures import to_input_scale, write_picture
 from infra.training.scatter import RARE_SHARES, SHARES, scatter_scene
-from infra.training.two_wheelers import ANY_TWO_WHEELER
 
 
 def strewn(rare: bool) -> tuple[str, ...]:

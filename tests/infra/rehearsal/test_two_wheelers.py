@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Two-wheelers of endless shapes: equal by seed, none like another or the exam's, in scenes of rare kinds alone."""
+"""Two-wheelers of endless shapes: equal by seed, none like another or the exam's, in pictures to learn from alone."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from infra.rehearsal.bodies import body_mesh, body_names
+from infra.rehearsal.bodies import body_mesh
+from infra.rehearsal.bodies_two_wheelers import ANY_TWO_WHEELER, random_two_wheeler
+from infra.rehearsal.families import FAMILY_RULES
+from infra.rehearsal.fleet import BODY_SIZES
+from infra.rehearsal.plan import load_plan
 from infra.training.scatter import STRETCH, random_vehicle
 from infra.training.scatter_dataset import strewn
-from infra.training.two_wheelers import ANY_TWO_WHEELER, random_two_wheeler
+from infra.training.town_frames import PLANS
 
 SEEDS = range(60)
 
@@ -36,7 +40,14 @@ def test_sizes_are_those_of_what_is_ridden() -> None:
 def test_none_is_a_shape_of_the_towns() -> None:
     towns = {body_mesh(name).points.tobytes() for name in ("scooter", "maxi_scooter", "motorbike", "cruiser")}
     assert not towns & {random_two_wheeler(seed).points.tobytes() for seed in SEEDS}
-    assert ANY_TWO_WHEELER not in body_names()
+    assert [body_mesh(ANY_TWO_WHEELER, (), seed) for seed in SEEDS] == [random_two_wheeler(seed) for seed in SEEDS]
+
+
+def test_no_shipped_plan_and_no_fleet_that_names_none_has_them() -> None:
+    for plan in PLANS.glob("*.toml"):
+        assert not load_plan(plan).fleet.bodies.get(ANY_TWO_WHEELER), plan.name
+    assert BODY_SIZES[ANY_TWO_WHEELER].weight == 0
+    assert all(ANY_TWO_WHEELER not in rules.bodies for rules in FAMILY_RULES.values())
 
 
 def test_scenes_of_rare_kinds_alone_strew_them_each_another() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Scooters and motorcycles of endless shapes with who rides them, for scattered scenes alone.
+"""Scooters and motorcycles of endless shapes with who rides them, for pictures that a detector learns from.
 
-Towns know a handful of such shapes, and a detector that has seen no others hardly finds another. Here every seed gives
-one of its own: each part is drawn by chance, within what is built and can be ridden. No town uses them.
+Shipped towns know a handful of such shapes, and a detector that has seen no others hardly finds another. Here every
+seed gives one of its own: each part is drawn by chance, within what is built and can be ridden.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from infra.rehearsal.bodies_people import add_rider, add_tyre
 from infra.rehearsal.mesh import Builder, Material, Mesh
 
 ANY_TWO_WHEELER = "any_two_wheeler"
-"""Name of the body in a scattered scene; the vehicle's `mark_seed` says which one it is."""
+"""Name of the body; the vehicle's `mark_seed` says which one it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Streets of many random training towns, each seen for a moment: what a street without a vehicle looks like.
+
+A model that saw the same few streets a thousand times takes the markings of another one for a vehicle. Here every
+town is a new one, with its own cameras, lights, weather, traffic and share of parking places taken, and every
+two-wheeler with a motor is of a shape of its own.
+
+Run: python -m infra.training.streets --out build/training/streets --towns 60
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from infra.rehearsal.bodies_two_wheelers import ANY_TWO_WHEELER
+from infra.rehearsal.fleet import BODY_SIZES
+from infra.rehearsal.newtown import NewTown, new_plan
+from infra.rehearsal.plan import PlanFile, parse_plan
+from infra.rehearsal.traffic import simulate
+from infra.training.pictures import to_input_scale, write_picture
+from infra.training.town_frames import FIRST_S, RARE_KINDS, any_weather, draw_frames
+
+FIRST_SEED = 1100
+"""Of the training family; below are the shipped plans'."""
+CAMERAS = 8
+PICTURES = 3
+"""Of each camera: drawing what stands still takes fifty times as long as one picture more."""
+APART_S = 9.0
+RARE_SHARE = 0.35
+"""Of the towns: a traffic of what is rare in a street."""
+
+
+def street_plan(seed: int, cameras: int = CAMERAS) -> PlanFile:
+    """A random town of the training family; equal seeds give equal towns.
+
+    Raises:
+        PlanError: the seed is none of the training family.
+    """
+    rng = np.random.default_rng([seed, 7])
+    wanted = NewTown(
+        f"street-{seed}", seed, "training", cameras, vehicles_per_hour=float(rng.uniform(200, 1500)), minutes=2.0
+    )
+    plan = parse_plan(new_plan(wanted), wanted.name)
+    demand = replace(plan.demand, parked=float(rng.uniform(0.05, 0.8)))
+    if rng.random() < RARE_SHARE:
+        demand = replace(demand, kinds=RARE_KINDS)
+    bodies = {name: weight for name, weight in plan.fleet.bodies.items() if BODY_SIZES[name].kind != "motorcycle"}
+    fleet = replace(plan.fleet, bodies=bodies | {ANY_TWO_WHEELER: 1.0})
+    return replace(plan, demand=demand, fleet=fleet)
+
+
+def write_streets(folder: Path, first: int, towns: int, cameras: int = CAMERAS) -> int:
+    """Write pictures of so many towns at input scale; resumes by town; returns how many pictures there are new."""
+    written = 0
+    for seed in range(first, first + towns):
+        done = folder / "done" / str(seed)
+        if done.is_file():
+            continue
+        town, traffic = simulate(street_plan(seed, cameras), seconds=FIRST_S + PICTURES * APART_S + 1)
+        for position, camera in enumerate(town.cameras):
+            rng = np.random.default_rng([seed, position])
+            times = [FIRST_S + number * APART_S + float(rng.uniform(0, APART_S / 2)) for number in range(PICTURES)]
+            frames = draw_frames(town, traffic, camera, any_weather(rng), times, rng, small=True)
+            for number, frame in enumerate(frames):
+                write_picture(folder, f"{town.name}-{camera.name}-{number}", to_input_scale(frame))
+                written += 1
+        done.parent.mkdir(parents=True, exist_ok=True)
+        done.touch()
+        print(f"{town.name}: {written} pictures", flush=True)
+    return written
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--first", type=int, default=FIRST_SEED)
+    parser.add_argument("--towns", type=int, default=60)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    print(write_streets(arguments.out, arguments.first, arguments.towns), "pictures written")
+
+
+if __name__ == "__main__":
+    main()
