@@ -47,7 +47,8 @@ from infra.demo_town import (
     streets_geojson,
 )
 from infra.demo_truth import DemoTruth
-from infra.errors import DemoError, NotRunning, StackError
+from infra.errors import DemoError, InfraError, NotRunning, StackError
+from infra.stack_state import held
 from infra.stack_table import stack_table
 from infra.watching import RECORDED_SHARE, indexed_s, recorded_s, wait_until
 
@@ -328,13 +329,32 @@ class Demo:
         self._say(f"{text}: done")
 
 
+def _leave(demo: Demo, stop: bool) -> None:
+    """After a step that did not hold: end what was started, or say that it still runs, to be looked at."""
+    if not demo.site_path.exists() or not held(site := load_site(demo.site_path)):
+        return
+    if stop:
+        stack.down(site)
+        return
+    demo.console.print(
+        f"what was started still runs, to be looked at; end it: make demo-stop   (or passage down --site "
+        f"{demo.site_path})",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
 def run_demo(
     folder: Path, *, cameras: int, seconds: int, stop: bool, detector: str, console: Console, year: bool = False
 ) -> None:
     """Run the demonstration in `folder` and say where to look. Raises DemoError and the errors of the stack."""
     began = time.monotonic()
     demo = Demo(folder.resolve(), console, cameras, seconds, detector, year)
-    demo.run()
+    try:
+        demo.run()
+    except InfraError:
+        _leave(demo, stop)
+        raise
     took = time.monotonic() - began
     (demo.folder / "timings.json").write_text(json.dumps(demo.timings | {"all": round(took, 1)}, indent=1))
     console.print(f"\nAll of it held, in {took:.0f} s: {', '.join(f'{k} {v:.0f} s' for k, v in demo.timings.items())}")

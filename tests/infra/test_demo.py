@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from connectors.site import load_site
 from gate.messages import CoverageStatement, PassageInfo, SearchResult, Trace, TraceStep
+from infra import demo as demonstration
 from infra.demo_report import Findings, map_png, strip_png, table_csv, write_report
 from infra.demo_town import GROUP, STREETS_FILE, DemoTown, Ports, later, read_demo, site_file, streets_geojson
 from infra.demo_truth import DemoTruth
+from infra.errors import DemoError
 
 NOW = datetime(2026, 11, 27, 14, 20, tzinfo=UTC)
 FPS = 10
@@ -206,3 +209,27 @@ def test_the_strip_shows_pictures_in_order(town: DemoTown) -> None:
 def test_map_and_table_of_nothing(town: DemoTown) -> None:
     assert map_png(town, []).startswith(b"\x89PNG")
     assert len(table_csv(Trace(query="x", steps=(), coverage=COVERAGE), {}).splitlines()) == 1
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_step_that_does_not_hold_leaves_nothing_running_unsaid(
+    town: DemoTown, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: bool
+) -> None:
+    (tmp_path / STREETS_FILE).write_text(streets_geojson())
+    ports = Ports(20000, 20002, 20003, 20004, 20005)
+    (tmp_path / "site.toml").write_text(site_file(town, ports, detector="x", continuous=False))
+    ended: list[str] = []
+
+    def broken(_self: demonstration.Demo) -> None:
+        raise DemoError("the trace is not the truth")
+
+    monkeypatch.setattr(demonstration.Demo, "run", broken)
+    monkeypatch.setattr(demonstration, "held", lambda _site: True)
+    monkeypatch.setattr(demonstration.stack, "down", lambda site: ended.append(site.name))
+    said = io.StringIO()
+    with pytest.raises(DemoError, match="not the truth"):
+        demonstration.run_demo(
+            tmp_path, cameras=3, seconds=20, stop=stop, detector="x", console=Console(file=said, width=200)
+        )
+    assert bool(ended) == stop
+    assert ("make demo-stop" in said.getvalue()) == (not stop)
