@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""What the gate refuses, in French: its own words are English and name the case."""
+"""What the gate refuses and what processes tell, in French: their own words are English and name the case."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ _FRENCH: tuple[tuple[str, str], ...] = (
     (r"securing the evidence: (\d+) of (\d+) s", "mise en sûreté des images : {0} s sur {1}."),
     (r"securing the evidence failed .*", "la mise en sûreté des images a échoué ; elle est recommencée."),
     (r"the store does not answer.*", "L'index ne répond pas : voyez « Exploitation »."),
+    (r"(\d+) requests, (\d+) refused, (\S+) MB sent", "{0} demandes, {1} refusées, {2} Mo envoyés"),
+    (r"(\d+) of (\d+) camera-seconds", "{0} s de vidéo indexées sur {1}"),
+    (r"did not answer within (\d+) s", "sans réponse en {0} s"),
+    (r"killed by signal (\d+)(.*)", "tué par le signal {0}{1}"),
+    (r"ended with status (\d+)(.*)", "terminé avec le code {0}{1}"),
 )  # fmt: skip
 _KNOWN = tuple((re.compile(pattern, re.DOTALL), french) for pattern, french in _FRENCH)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards.session import t
+from dashboards.session import said, t
 from dashboards.texts import TEXTS
 from dashboards.times import local
 from gate.client import GateClient
@@ -38,7 +38,11 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
         labels = {c.name: c.label for c in cameras}
         st.dataframe(
             [
-                {t("camera"): labels.get(name, name), t("state"): _camera_state(word)}
+                {
+                    t("camera"): labels.get(name, name),
+                    t("state"): _camera_state(word),
+                    t("detail"): said(status.camera_reasons.get(name, "")),
+                }
                 for name, word in sorted(status.cameras.items())
             ],
             hide_index=True,
@@ -51,7 +55,7 @@ def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
                 t("state"): t("process_" + p.state),
                 t("frames_per_s"): "" if p.frames_per_s is None else f"{p.frames_per_s:.1f}",
                 t("lag"): "" if p.lag_s is None else _seconds(p.lag_s),
-                t("detail"): p.detail,
+                t("detail"): said(p.detail),
             }
             for p in status.processes
         ],

@@ -517,9 +517,11 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
         processes=(
             ProcessStatus(name="capture", state="running", lag_s=0.4),
             ProcessStatus(name="record", state="running", lag_s=12.34),
-            ProcessStatus(name="gate", state="running"),
+            ProcessStatus(name="gate", state="running", detail="12 requests, 1 refused, 3.4 MB sent"),
+            ProcessStatus(name="index-1", state="starting", detail="killed by signal 9: no room"),
         ),
         cameras={"mairie": "recording", "gare": "no such file", "pont": "strange"},
+        camera_reasons={"gare": "gare: /video/gare.mp4 does not exist"},
     )
     monkeypatch.setattr(GateClient, "operations", lambda self: status)
 
@@ -535,7 +537,10 @@ def test_operations_speak_the_page_s_language(town: Town, monkeypatch: pytest.Mo
     assert TEXTS["camera_recording"][0] in cameras and "fichier introuvable" in cameras and "strange" in cameras
     assert "Mairie" in cameras and "None" not in processes + cameras
     assert [m.value for m in app.metric if m.label == TEXTS["lag"][0]] == ["12.3 s"]
-    assert list(app.dataframe[1].value[TEXTS["lag"][0]]) == ["0.4 s", "12.3 s", ""]
+    assert list(app.dataframe[1].value[TEXTS["lag"][0]]) == ["0.4 s", "12.3 s", "", ""]
+    told = list(app.dataframe[1].value[TEXTS["detail"][0]])
+    assert told[2:] == ["12 demandes, 1 refusées, 3.4 Mo envoyés", "tué par le signal 9: no room"]
+    assert "/video/gare.mp4" in cameras
 
 
 def test_whatever_is_wrong_with_a_camera_is_said_in_french() -> None:
@@ -554,7 +559,7 @@ def test_what_a_replay_waits_for_is_told_in_french() -> None:
 
 def test_what_has_french_words_is_something_that_the_programs_say() -> None:
     root = DASHBOARDS.parent
-    files = [p for room in ("gate", "connectors", "flows") for p in (root / room).glob("*.py")]
+    files = [p for room in ("gate", "connectors", "flows", "infra") for p in (root / room).glob("*.py")]
     source = re.sub(r'"\s*\n\s*f?"', "", "\n".join(p.read_text(encoding="utf-8") for p in files))
     for pattern, _ in _FRENCH:
         longest = max(re.split(r"\(.*?\)|\.\*|\\[Sd]\+|\\", pattern), key=len)
