@@ -50,7 +50,7 @@ def _pages(gate: GateClient, person: Whoami, cameras: tuple[CameraInfo, ...]) ->
     if "read_journal" in person.duties:
         pages.append(st.Page(lambda: journal.page(gate), title=t("journal"), url_path="journal"))
     if "read_bilan" in person.duties:
-        pages.append(st.Page(lambda: bilan.page(gate), title=t("bilan"), url_path="bilan"))
+        pages.append(st.Page(lambda: bilan.page(gate, cameras), title=t("bilan"), url_path="bilan"))
     return [*pages, st.Page(lambda: operations.page(gate, cameras), title=t("operations"), url_path="exploitation")]
 
 

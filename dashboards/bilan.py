@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import streamlit as st
@@ -13,12 +13,12 @@ from dashboards import pictures
 from dashboards.session import language, t
 from dashboards.times import duration, local, number, zone
 from gate.client import GateClient
-from gate.messages import Bilan, Interval, Register
+from gate.messages import Bilan, CameraInfo, Interval, Register
 
 YEARS_KEPT = 4
 
 
-def page(gate: GateClient) -> None:
+def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
     """Draw the page."""
     st.header(t("bilan"))
     st.caption(t("bilan_help"))
@@ -39,7 +39,7 @@ def page(gate: GateClient) -> None:
     st.caption(t("journal_head", n=found.journal_count, head=found.journal_head))
     st.subheader(t("register"))
     if st.toggle(t("register_show"), key="register_show"):
-        _register(gate.register(_period(year, month)))
+        _register(gate.register(_period(year, month)), {c.name: c.label for c in cameras})
 
 
 def _requests(found: Bilan, names: tuple[str, ...]) -> None:
@@ -76,14 +76,14 @@ def _requests(found: Bilan, names: tuple[str, ...]) -> None:
     )
 
 
-def _register(found: Register) -> None:
+def _register(found: Register, labels: dict[str, str]) -> None:
     """Which recordings are held, and what became of the others."""
     st.caption(t("register_held"))
     st.dataframe(
         [
             {
-                t("day"): r.day,
-                t("camera"): r.camera,
+                t("day"): date.fromisoformat(r.day),
+                t("camera"): labels.get(r.camera, r.camera),
                 t("hours"): r.hours,
                 t("from"): local(r.started_at),
                 t("to"): local(r.ended_at),
@@ -91,6 +91,7 @@ def _register(found: Register) -> None:
             for r in found.recordings
         ],
         hide_index=True,
+        column_config={t("day"): st.column_config.DateColumn(format="DD/MM/YYYY")},
     )
     st.caption(t("register_done"))
     st.dataframe(
@@ -99,7 +100,7 @@ def _register(found: Register) -> None:
                 t("time"): local(x.at),
                 t("act"): t("register_" + x.kind),
                 t("requisition"): x.requisition,
-                t("detail"): _told(x.details),
+                t("detail"): _told(x.details, labels),
             }
             for x in found.lines
         ],
@@ -107,12 +108,16 @@ def _register(found: Register) -> None:
     )
 
 
-def _told(details: Mapping[str, Any]) -> str:
+def _told(details: Mapping[str, Any], labels: dict[str, str]) -> str:
     """What a line of the register says more, in the page's words."""
     known = ("number", "to", "before", "cameras", "keys", "failed", "found", "not_looked_at")
     said = {name: details[name] for name in known if details.get(name)}
     if "before" in said:
         said["before"] = local(datetime.fromisoformat(said["before"]))
+    if "keys" in said:
+        said["keys"] = [f"{date.fromisoformat(day):%d/%m/%Y}" for day in said["keys"]]
+    if "cameras" in said:
+        said["cameras"] = [labels.get(name, name) for name in said["cameras"]]
     texts = {n: ", ".join(v) if isinstance(v, list) else v for n, v in said.items()}
     return " ; ".join(f"{t('register_of_' + name)} {value}" for name, value in texts.items())
 

@@ -445,7 +445,8 @@ def test_the_yearly_report_as_a_page(town: Town, monkeypatch: pytest.MonkeyPatch
     def script() -> None:
         from dashboards import bilan, session
 
-        bilan.page(session.client())
+        gate = session.client()
+        bilan.page(gate, gate.cameras())
 
     app = _alone(monkeypatch, town, "audit", script)
     app = app.selectbox(key="bilan_year").set_value(START.year).run()
@@ -462,7 +463,8 @@ def test_the_register_stands_at_the_end_of_the_yearly_report(town: Town, monkeyp
     def script() -> None:
         from dashboards import bilan, session
 
-        bilan.page(session.client())
+        gate = session.client()
+        bilan.page(gate, gate.cameras())
 
     app = _alone(monkeypatch, town, "admin", script)
     app = app.selectbox(key="bilan_year").set_value(START.year).run()
@@ -470,7 +472,7 @@ def test_the_register_stands_at_the_end_of_the_yearly_report(town: Town, monkeyp
     app = app.toggle(key="register_show").set_value(True).run()
     assert not app.exception
     held, done = (d.value.to_string() for d in app.dataframe[before:])
-    assert "mairie" in held and "2026-03-20" in held
+    assert "Mairie" in held and "mairie" not in held and "2026-03-20" in held
     assert TEXTS["register_proved"][0] in done and TEXTS["register_of_before"][0] in done
     for kind in get_args(get_type_hints(RegisterLine)["kind"]):
         assert text("register_" + kind, "fr")
