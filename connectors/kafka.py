@@ -31,7 +31,7 @@ from kafka.errors import (
 from connectors.broker import Message, NotAcknowledged, Outgoing, TopicSettings
 from connectors.errors import BrokerError, BrokerUnavailable, OffsetGone
 from connectors.kafka_login import BrokerUser, KafkaLogin, site_login
-from connectors.site import Site
+from connectors.site import Site, broker_addresses
 
 log = logging.getLogger(__name__)
 
@@ -214,11 +214,10 @@ def _lets_nobody_in(fault: Exception, address: str) -> bool:
     """Whether a broker that never answered takes connections all the same: a wrong secret looks like that."""
     if not (isinstance(fault, KafkaTimeoutError) and "bootstrap" in str(fault)):
         return False  # it answered before: a session there was
-    for part in address.split(","):
-        host, _, port = part.strip().rpartition(":")
+    for host, port in broker_addresses(address):
         try:
-            socket.create_connection((host, int(port)), 1.0).close()
-        except (OSError, ValueError):
+            socket.create_connection((host, port), 1.0).close()
+        except OSError:
             continue
         return True
     return False

@@ -105,6 +105,17 @@ class ContinuousBasis(_Frozen):
     impact_assessment: Annotated[str, Field(min_length=3)]
 
 
+def broker_addresses(bootstrap: str) -> list[tuple[str, int]]:
+    """Host and port of every broker of `host:port,host:port`. Raises ValueError naming the part that is none."""
+    found = []
+    for part in bootstrap.split(","):
+        host, _, port = part.strip().rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise ValueError(f"bootstrap: {part.strip()!r} is no host:port (several are separated by commas)")
+        found.append((host.strip("[]"), int(port)))
+    return found
+
+
 class KafkaSite(_Frozen):
     """The broker: embedded, or an Apache Kafka of the town's."""
 
@@ -126,6 +137,8 @@ class KafkaSite(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> KafkaSite:
+        if self.bootstrap:
+            broker_addresses(self.bootstrap)
         if self.bootstrap and self.security is None:
             raise ValueError(
                 'with bootstrap (a Kafka of the town\'s) say security: "sasl_ssl" where it has TLS and users, as it '

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectors.errors import SiteError
 from connectors.kafka_login import site_login
-from connectors.site import MOST_INDEX_PROCESSES, Site
+from connectors.site import MOST_INDEX_PROCESSES, Site, broker_addresses
 from infra.ports import answers, port_fault
 from infra.services import ports_of
 from reid.detector import find_openvino_ir, shipped_models
@@ -90,10 +90,9 @@ def _remote(site: Site) -> list[str]:
     if site.kafka.bootstrap:
         if site.kafka.ca_file and not site.kafka.ca_file.is_file():
             found.append(f"kafka.ca_file: {site.kafka.ca_file} does not exist")
-        for address in site.kafka.bootstrap.split(","):
-            host, _, port = address.strip().rpartition(":")
-            if not port.isdigit() or not answers(int(port), 3.0, host or "127.0.0.1"):
-                found.append(f"kafka.bootstrap: no broker answers at {address.strip()}")
+        for host, port in broker_addresses(site.kafka.bootstrap):
+            if not answers(port, 3.0, host):
+                found.append(f"kafka.bootstrap: no broker answers at {host}:{port}")
         try:
             site_login(site, "capture")
         except SiteError as fault:

@@ -280,8 +280,9 @@ def test_a_login_shows_no_password() -> None:
         (['security = "sasl_ssl"'], "bootstrap"),
         (['bootstrap = "kafka1:9092"', 'security = "sasl_plaintext"', 'ca_file = "/x.pem"'], "ca_file"),
         (['bootstrap = "kafka1:9092"', 'security = "none"'], "sasl_ssl"),
+        (['bootstrap = "kafka1:9092,kafka2"', 'security = "sasl_ssl"'], "'kafka2' is no host:port"),
     ],
-    ids=["unsaid", "of the embedded one", "a certificate without TLS", "unknown"],
+    ids=["unsaid", "of the embedded one", "a certificate without TLS", "unknown", "no port"],
 )
 def test_a_site_says_how_its_kafka_is_spoken_to(tmp_path: Path, lines: list[str], said: str) -> None:
     with pytest.raises(SiteError, match=f"kafka.*{said}"):
