@@ -280,6 +280,17 @@ class Site(_Frozen):
         return self
 
     @model_validator(mode="after")
+    def _live_topics_within_retention(self) -> Site:
+        # February has 28 days, and the broker destroys whole segments, a little late.
+        most = 24 * min(self.retention_days, 27)
+        if self.kafka.live_hours > most:
+            raise ValueError(
+                f"kafka.live_hours is {self.kafka.live_hours}: the broker would keep video longer than the "
+                f"{self.retention_days} days of retention_days and one calendar month allow; write {most} at most"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _positions_of_one_kind(self) -> Site:
         metres = [c.name for c in self.cameras if c.position_m is not None and c.position_wgs84 is None]
         degrees = [c.name for c in self.cameras if c.position_wgs84 is not None and c.position_m is None]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -36,6 +36,7 @@ from gate.sessions import Live
 CHUNK = 256 * 1024
 """Bytes let out between two readings of the rules."""
 STILL_AROUND = timedelta(seconds=2)
+T = TypeVar("T")
 
 
 class Acts:
@@ -62,14 +63,15 @@ class Acts:
             result = search.search(gate.store, self._recorded(permit), permit, request)
             gate.grants.still(permit)
             outcome.note(total=result.total, ids=[p.id for p in result.passages])
-            return result
+        return self._let_out("search", permit, result)
 
     def passage(self, live: Live, grant: str, passage_id: str) -> PassageInfo:
         """One passage inside the grant."""
         gate = self._gate
         with gate.journal.act("passage", gate.grants.because(live, grant), {"passage": passage_id[:80]}):
             permit = gate.grants.permit(live, grant, "search")
-            return search.info(search.passage(gate.store, permit, passage_id))
+            info = search.info(search.passage(gate.store, permit, passage_id))
+        return self._let_out("passage", permit, info)
 
     def picture(self, live: Live, grant: str, passage_id: str, number: int) -> bytes:
         """One of a passage's best views, as JPEG."""
@@ -80,7 +82,7 @@ class Acts:
             data = self.view(permit, passage_id, number)
             gate.grants.still(permit)
             outcome.note(bytes=len(data))
-            return data
+        return self._let_out("picture", permit, data)
 
     def view(self, permit: Permit, passage_id: str, number: int) -> bytes:
         """The view itself, opened in memory, for a permit already given."""
@@ -111,7 +113,7 @@ class Acts:
             moment, data = rewind.still(gate.footage, wide, at)
             gate.grants.still(permit)
             outcome.note(shown=moment.isoformat(), bytes=len(data))
-            return moment, data
+        return self._let_out("still", permit, (moment, data))
 
     def video(
         self, live: Live, grant: str, act: str, camera: str, interval: Interval, *, saved: bool = False
@@ -123,7 +125,7 @@ class Acts:
         because = gate.grants.because(live, grant)
         try:
             permit = gate.grants.permit(live, grant, kind, [camera], interval)
-            held = gate.clips.get(permit) if kind == "video" else None
+            held = gate.clips.get(permit) if kind == "video" and self._may_be_held(permit) else None
         except Exception:
             permit, held = None, None
         if permit is not None and held is not None and not saved:
@@ -133,8 +135,9 @@ class Acts:
             permit = gate.grants.permit(live, grant, kind, [camera], interval)
             data = rewind.clip(gate.footage, permit, gate.grants.still) if held is None else held
             outcome.note(bytes=len(data))
-            gate.clips.put(permit, data)
-            return permit, data
+            if held is None:
+                gate.clips.put(permit, data)
+        return permit, data
 
     def stream(self, permit: Permit, data: bytes, start: int, end: int) -> Iterator[bytes]:
         """Bytes `[start, end)` of a clip; stops, without another byte and journalled, once the rules forbid it."""
@@ -151,7 +154,8 @@ class Acts:
         with gate.journal.act("coverage", gate.grants.because(live, grant)):
             permit = gate.grants.permit(live, grant, "rewind", cameras, interval)
             indexed = gate.store if "search" in permit.grant.acts else None
-            return coverage.statement(permit.bounds, self._recorded(permit), indexed)
+            statement = coverage.statement(permit.bounds, self._recorded(permit), indexed)
+        return self._let_out("coverage", permit, statement)
 
     def trace(self, live: Live, grant: str, request: TraceRequest) -> Trace:
         """The most probable path of one passage's vehicle inside the grant."""
@@ -166,7 +170,7 @@ class Acts:
             result = traces.trace(gate.store, gate.site, self._recorded(permit), permit, request.passage_id, decided)
             gate.grants.still(permit)
             outcome.note(steps=[s.passage.id for s in result.steps])
-            return result
+        return self._let_out("trace", permit, result)
 
     def decide(self, live: Live, grant: str, request: DecisionRequest) -> None:
         """Keep a person's word on one candidate."""
@@ -188,6 +192,17 @@ class Acts:
                         at=gate.clock(),
                     )
                 )
+
+    def _let_out(self, act: str, permit: Permit, answer: T) -> T:
+        """The answer, if the rules still allow it once it is on record: what ended meanwhile lets nothing out."""
+        with refusals(self._gate.journal, act, permit.because):
+            self._gate.grants.still(permit)
+        return answer
+
+    def _may_be_held(self, permit: Permit) -> bool:
+        """Whether a clip made minutes ago may be shown: nothing in it is past its date since, or it was secured."""
+        _, interval = rewind.one_camera(permit)
+        return interval.start >= permit.bounds.not_before or self._gate.footage.secured(permit.bounds.scope) is not None
 
     def _decided(self, permit: Permit, query: str) -> dict[str, str]:
         with self._gate.database.read() as s:

@@ -28,10 +28,9 @@ class Clips:
 
     def get(self, permit: Permit) -> bytes | None:
         """The clip of this very permit's grant, camera and interval."""
-        key = self._key(permit)
+        self.drop_old()
         with self._lock:
-            self._drop_old()
-            found = self._held.get(key)
+            found = self._held.get(self._key(permit))
             return found[1] if found is not None else None
 
     def put(self, permit: Permit, data: bytes) -> None:
@@ -46,10 +45,12 @@ class Clips:
         with self._lock:
             self._held.clear()
 
-    def _drop_old(self) -> None:
+    def drop_old(self) -> None:
+        """Drop those made too long ago; the gate's round does it too, for clear video that nobody plays any more."""
         limit = self._clock() - self._keep
-        for key in [k for k, (at, _) in self._held.items() if at < limit]:
-            del self._held[key]
+        with self._lock:
+            for key in [k for k, (at, _) in self._held.items() if at < limit]:
+                del self._held[key]
 
     @staticmethod
     def _key(permit: Permit) -> Key:

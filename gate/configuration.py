@@ -22,6 +22,7 @@ def told(site: Site) -> dict[str, Any]:
     words: dict[str, Any] = {
         "authorisation": site.authorisation,
         "retention_days": site.retention_days,
+        "live_hours": site.kafka.live_hours,
         "sealing": site.sealing,
         "detector": site.index.detector,
         "idle_lock_minutes": site.gate.idle_lock_minutes,

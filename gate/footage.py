@@ -88,7 +88,7 @@ class Footage:
             whole = allowed.meet(interval)
             if whole is None:
                 continue
-            if (secured := self._secured(bounds.scope)) is not None:
+            if (secured := self.secured(bounds.scope)) is not None:
                 found += secured.recorded(camera, whole)
             if whole.end > bounds.not_before:
                 recent = Interval(max(whole.start, bounds.not_before), whole.end)
@@ -100,7 +100,7 @@ class Footage:
         return lambda camera, interval: self.recorded(bounds, camera, interval)
 
     def _entries(self, bounds: Bounds, camera: str, interval: Interval) -> list[tuple[ArchiveReader, Path, Row]]:
-        secured = self._secured(bounds.scope)
+        secured = self.secured(bounds.scope)
         found = [(secured, *e) for e in secured.entries(camera, interval)] if secured is not None else []
         found += [
             (self._archive, *e) for e in self._archive.entries(camera, interval) if e[1].first_at >= bounds.not_before
@@ -108,6 +108,7 @@ class Footage:
         # Stable: of the same moment, the secured one is first.
         return sorted(found, key=lambda e: (e[2].first_us, e[2].last_us))
 
-    def _secured(self, scope: str) -> ArchiveReader | None:
+    def secured(self, scope: str) -> ArchiveReader | None:
+        """What was copied for a requisition at its opening, which no retention overtakes; None where nothing was."""
         folder = self._exhibits / scope
         return ArchiveReader(folder) if scope != LIVE and folder.is_dir() else None

@@ -135,5 +135,6 @@ class Gate:
         )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, and of the witnesses once they have what was signed, or after a few seconds."""
+        self.journal.wait_for_witnesses(5.0)
         self.database.close()

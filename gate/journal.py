@@ -11,10 +11,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,9 +27,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.errors import GateError, JournalUnwritable, Refused, SignInRefused
 
+log = logging.getLogger("gate.journal")
 Phase = Literal["intent", "outcome", "refusal", "event"]
 START = "0" * 64
 """What the first entry of the first volume follows."""
+_UNDONE: dict[Phase, str] = {
+    "intent": "nothing was done",
+    "refusal": "nothing was done",
+    "event": "nothing was done",
+    "outcome": "it was done, or half done, and no answer is given: look at its state before you repeat it",
+}
+"""What it means that an entry cannot be kept."""
 _VOLUME = re.compile(r"[0-9]{4}\.jsonl")
 SIGN_EVERY = 100
 """Entries between two signed heads, at most."""
@@ -90,6 +100,8 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.witnesses = witnesses
+        self._handing: dict[Witness, ThreadPoolExecutor] = {}
+        """One thread a witness: one that hangs (a mail server, a lost mount) holds up neither acts nor the others."""
         self._key = key
         self._clock = clock
         self._clock_source = clock_source
@@ -128,11 +140,15 @@ class Journal:
             # A clock set back never reopens an earlier volume.
             target = max(volume, f"{now.year:04d}.jsonl") if volume else f"{now.year:04d}.jsonl"
             line = canonical(entry) + b"\n"
-            size = self._write(self.folder / target, line)
+            size = self._write(self.folder / target, line, _UNDONE[phase])
             head = Head(entry["n"], entry["hash"], now)
             self._known = (target, size, head)
         if head.count - self._signed_at_count >= SIGN_EVERY:
-            self.sign_head()
+            try:
+                self.sign_head()
+            except JournalUnwritable as fault:
+                # The entry is kept and its act goes on; the next entry signs.
+                log.error("the journal's head is not signed: %s", fault)
         return head
 
     @contextmanager
@@ -165,11 +181,18 @@ class Journal:
             if head.count == 0:
                 return None
             signed = signed_head(self._key, head, self._clock())
-            self._write(self.folder / "heads.jsonl", canonical(signed) + b"\n")
+            self._write(self.folder / "heads.jsonl", canonical(signed) + b"\n", "the head is not signed")
             self._signed_at_count = head.count
-        for witness in self.witnesses:
-            witness.keep(signed, of_export=of_export)
+            for witness in self.witnesses:
+                if witness not in self._handing:
+                    self._handing[witness] = ThreadPoolExecutor(1, "witness")
+                self._handing[witness].submit(witness.keep, signed, of_export=of_export)
         return signed
+
+    def wait_for_witnesses(self, timeout_s: float) -> bool:
+        """Wait until every head signed so far was handed over; False where a witness has not taken it in time."""
+        last = [thread.submit(lambda: None) for thread in self._handing.values()]
+        return not wait(last, timeout_s).not_done
 
     def entries(self, *, newest_first: bool = False) -> Iterator[dict[str, Any]]:
         """Every entry of every volume still kept."""
@@ -229,13 +252,13 @@ class Journal:
         return Head(0, START) if line is None else _head_from(line, path)
 
     @staticmethod
-    def _write(path: Path, line: bytes) -> int:
-        """Append one line durably; the file's new size."""
+    def _write(path: Path, line: bytes, so: str) -> int:
+        """Append one line durably; the file's new size. JournalUnwritable says what it means for the act: `so`."""
         fresh = not path.exists()
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as fault:
-            raise JournalUnwritable(f"{path.name} cannot be opened: {fault.strerror}; nothing was done") from fault
+            raise JournalUnwritable(f"{path.name} cannot be opened: {fault.strerror}; {so}") from fault
         before = os.fstat(descriptor).st_size
         try:
             written = os.write(descriptor, line)
@@ -249,7 +272,7 @@ class Journal:
         except OSError as fault:
             os.ftruncate(descriptor, before)
             raise JournalUnwritable(
-                f"the journal cannot be written ({fault.strerror}): make room on its disk; nothing was done"
+                f"the journal cannot be written ({fault.strerror}): make room on its disk; {so}"
             ) from fault
         finally:
             os.close(descriptor)

@@ -20,8 +20,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from gate.errors import Invalid
-from gate.journal import START, entry_hash, head_message, is_kept
+from gate.journal import SIGN_EVERY, START, entry_hash, head_message, is_kept
 
+MOST_UNSIGNED = 2 * SIGN_EVERY
+"""Entries after the newest signed head, at most: one is signed every `SIGN_EVERY`, and several may come at once."""
 _SHORT = re.compile(r"(\d+)[ :]([0-9a-f]{64})")
 
 
@@ -79,6 +81,12 @@ def verify(folder: Path, public_key: Ed25519PublicKey | None, anchors: Iterable[
             faults.append(f"cut short or rolled back: an anchor knows {anchor.count} entries, here are {count}")
         elif hashes.get(anchor.count) != anchor.hash:
             faults.append(f"entry {anchor.count} is not the one that an anchor knows: the journal was written anew")
+    sure = max([newest if public_key is not None else 0, *(a.count for a in held)])
+    if public_key is not None and count - max(sure, first - 1) > MOST_UNSIGNED:
+        faults.append(
+            f"entries {max(sure, first - 1) + 1} to {count} are under no signed head, though one is signed every "
+            f"{SIGN_EVERY}: heads were taken away, and these entries may have been written anew"
+        )
     return Verdict(
         good=not faults,
         entries=len(hashes),
@@ -87,7 +95,7 @@ def verify(folder: Path, public_key: Ed25519PublicKey | None, anchors: Iterable[
         heads_signed=signed,
         anchors=len(held),
         faults=tuple(faults),
-        window=_window(held, count, last_at, now),
+        window=_window(held, sure, count, last_at, now),
     )
 
 
@@ -166,18 +174,19 @@ def _head_fault(
     return "", number
 
 
-def _window(anchors: tuple[Anchor, ...], count: int, last_at: str, now: datetime) -> str:
+def _window(anchors: tuple[Anchor, ...], sure: int, count: int, last_at: str, now: datetime) -> str:
     until = now.isoformat(timespec="seconds")
+    anew = f"the {count - sure} entries after {sure} could have been written anew; " if count > sure else ""
     if not anchors:
         return (
-            f"without an anchor: entries made after {last_at or 'the beginning'} and before {until} could have been "
-            "cut off together with their signed heads, as when the whole folder is rolled back to an older copy"
+            f"without an anchor: {anew}entries made after {last_at or 'the beginning'} and before {until} could have "
+            "been cut off together with their signed heads, as when the whole folder is rolled back to an older copy"
         )
     newest = max(a.count for a in anchors)
     if newest >= count:
         return "none: the newest anchor knows the last entry"
     return (
-        f"entries up to {newest} are held by an anchor; of the {count - newest} after it, and of any made after "
+        f"entries up to {newest} are held by an anchor; {anew}of the {count - newest} after it, and of any made after "
         f"{last_at}, a cut at the end cannot be excluded"
     )
 

@@ -57,6 +57,7 @@ class Rounds:
         gate = self._gate
         suspect = gate.clock_guard.watch()
         gate.keys.publish(gate.not_before())
+        gate.clips.drop_old()
         if not suspect:
             expire(gate)
             take_up_closures(gate)

@@ -172,3 +172,12 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     assert rows(town) == set(rooms.Site.model_fields) - {"cameras", "continuous", *sections}
     assert rows(cameras) == set(rooms.CameraSite.model_fields)
     assert rows(parts) == {f"[{s}] {f}" for s, c in sections.items() for f in getattr(rooms, c).model_fields}
+
+
+@pytest.mark.parametrize(("days", "hours", "most"), [(7, 169, 168), (30, 649, 648)])
+def test_the_broker_may_not_keep_video_longer_than_the_site(tmp_path: Path, days: int, hours: int, most: int) -> None:
+    def text(live_hours: int) -> str:
+        return f'name = "x"\nretention_days = {days}\n[kafka]\nlive_hours = {live_hours}\n' + CAMERA
+
+    assert any(f"write {most} at most" in fault for fault in faults(tmp_path, text(hours)))
+    assert load_site(written(tmp_path, text(most))).kafka.live_hours == most

@@ -111,7 +111,9 @@ def test_a_mail_witness_gets_one_head_a_day_and_every_exports(server: tuple[Inbo
         town.gate.journal.append("event", "room")
         town.gate.journal.sign_head()
     town.gate.journal.sign_head(of_export=True)
+    assert town.gate.journal.wait_for_witnesses(20.0)
     assert len(inbox.mails) == 2
     town.clock.turn(days=1)
     town.gate.journal.sign_head()
+    assert town.gate.journal.wait_for_witnesses(20.0)
     assert len(inbox.mails) == 3 and "journal head" in inbox.mails[0]["Subject"]

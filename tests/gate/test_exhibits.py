@@ -364,6 +364,7 @@ def test_the_head_at_an_export_is_given_to_the_witnesses_as_one(town: Town, tmp_
     grant = tech.grant(requisition, ("export",))
     town.gate.journal.witnesses = (Witness(),)
     tech.export(grant.id, tmp_path / "x.zip", purpose="remise", recipient="X", clips=[("mairie", span(12, 14))])
+    assert town.gate.journal.wait_for_witnesses(10.0)
     assert of_exports.count(True) == 1
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
@@ -15,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gate.errors import JournalUnwritable, OutsideScope
-from gate.journal import START, Because, Journal, entry_hash, head_message
+from gate.journal import SIGN_EVERY, START, Because, Journal, entry_hash, head_message
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WHO = Because("Anne Martin", "p1", requisition="r1", purpose="rixe")
@@ -148,6 +149,7 @@ def test_head_is_signed_and_given_to_witnesses(journal: Journal, key: Ed25519Pri
     journal.witnesses = (Witness(),)
     journal.append("event", "room")
     signed = journal.sign_head()
+    assert journal.wait_for_witnesses(10.0)
     assert signed is not None and seen == [signed]
     message = head_message(signed["count"], signed["hash"], signed["at"])
     key.public_key().verify(bytes.fromhex(signed["signature"]), message)
@@ -167,3 +169,46 @@ def test_a_new_year_opens_a_volume_and_old_ones_go_whole(tmp_path: Path, key: Ed
     assert journal.destroy_volumes(datetime(2029, 12, 31, tzinfo=UTC)) == []
     assert journal.destroy_volumes(datetime(2030, 1, 1, tzinfo=UTC)) == ["2026.jsonl"]
     assert Journal(tmp_path, key, lambda: now).append("event", "room").count == 4
+
+
+def test_a_witness_that_hangs_holds_up_no_entry(journal: Journal) -> None:
+    let_go, kept = threading.Event(), []
+
+    class Hanging:
+        def keep(self, signed_head: dict[str, object], *, of_export: bool) -> None:
+            let_go.wait(20)
+
+    class Prompt:
+        def keep(self, signed_head: dict[str, object], *, of_export: bool) -> None:
+            kept.append(signed_head)
+
+    journal.witnesses = (Hanging(), Prompt())
+    for _ in range(2):
+        journal.append("event", "room")
+        journal.sign_head()
+    assert not journal.wait_for_witnesses(0.2) and len(kept) == 2
+    let_go.set()
+    assert journal.wait_for_witnesses(10.0)
+
+
+def test_a_head_that_cannot_be_signed_is_signed_at_the_next_entry(journal: Journal) -> None:
+    heads = journal.folder / "heads.jsonl"
+    heads.unlink(missing_ok=True)
+    heads.mkdir()
+    for _ in range(SIGN_EVERY + 1):
+        journal.append("event", "room")
+    heads.rmdir()
+    journal.append("event", "room")
+    assert json.loads(heads.read_text())["count"] == SIGN_EVERY + 2
+
+
+def test_what_was_done_and_could_not_be_recorded_is_not_called_undone(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(JournalUnwritable, match="look at its state") as told, journal.act("requisition.close", WHO):
+        monkeypatch.setattr("gate.journal.os.fsync", _full)
+    assert "nothing was done" not in str(told.value)
+
+
+def _full(_descriptor: int) -> None:
+    raise OSError(28, "No space left on device")

@@ -35,6 +35,7 @@ def folder(tmp_path: Path) -> Path:
         journal.append("event", "room", details={"n": n})
         if n in (10, 15, 20):
             journal.sign_head()
+    assert journal.wait_for_witnesses(10.0)
     return tmp_path / "journal"
 
 
@@ -205,3 +206,28 @@ def test_anchors_as_printed(folder: Path) -> None:
 
 def test_nothing_there(tmp_path: Path) -> None:
     assert not check(tmp_path).good
+
+
+def test_chained_anew_with_the_signed_heads_taken_away_is_found(tmp_path: Path) -> None:
+    """Who has no key can make the hashes right again and take away the heads that would not fit."""
+    journal = Journal(tmp_path, KEY, lambda: NOW)
+    for n in range(350):
+        journal.append("event", "room", details={"n": n})
+    assert check(tmp_path).good
+    held = lines(tmp_path)
+    fewer = [json.loads(line) | {"n": n} for n, line in enumerate(held[:119] + held[120:], 1)]
+    write(tmp_path, rewritten([canonical(entry) for entry in fewer], 119))
+    heads = [line for line in lines(tmp_path, "heads.jsonl") if json.loads(line)["count"] < 120]
+    assert len(heads) == 1
+    for left in (heads, []):
+        write(tmp_path, left, "heads.jsonl")
+        verdict = check(tmp_path)
+        assert not verdict.good and "under no signed head" in verdict.faults[0], verdict
+    anchor = Anchor(349, json.loads(lines(tmp_path)[-1])["hash"])
+    assert check(tmp_path, anchor).good, "an anchor that knows the last entry holds all before it"
+
+
+def test_what_no_signed_head_covers_is_said(folder: Path) -> None:
+    write(folder, lines(folder, "heads.jsonl")[:1], "heads.jsonl")
+    verdict = check(folder)
+    assert verdict.good and "the 10 entries after 10 could have been written anew" in verdict.window

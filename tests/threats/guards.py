@@ -98,6 +98,19 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         MAIN + "test_habilitation_that_lapses_in_mid_act",
     ),
     (
+        Change("rules read again before an answer leaves", "gate.acts", "self._gate.grants.still(permit)", "pass"),
+        "tests/gate/test_late_closure.py::test_a_closure_while_the_outcome_is_written_stops_the_answer",
+    ),
+    (
+        Change(
+            "clips in memory past their date",
+            "gate.acts",
+            'if kind == "video" and self._may_be_held(permit) else None',
+            'if kind == "video" else None',
+        ),
+        "tests/gate/test_late_closure.py::test_a_clip_in_memory_is_not_shown_past_its_date_and_saving_does_not_keep_it",
+    ),
+    (
         Change("closure in mid-act", "gate.grants", "            self.still(permit)\n", ""),
         MAIN + "test_playing_stops_at_the_chunk_after_closure",
     ),
