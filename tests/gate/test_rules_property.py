@@ -89,6 +89,8 @@ ONE_THING = {name: ANY[name] for name in ("who", "paper", "acts", "cameras", "sp
 cases = st.one_of(
     st.fixed_dictionaries(ANY),
     *(st.fixed_dictionaries(LAWFUL | {name: strategy}) for name, strategy in ONE_THING.items()),
+    # Past its date, and nothing of it secured: only the retention limit hides it.
+    st.fixed_dictionaries(LAWFUL | {"paper": st.just(4), "now": st.sampled_from(NOWS[4:])}),
 )
 
 
