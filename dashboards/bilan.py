@@ -16,6 +16,8 @@ from gate.client import GateClient
 from gate.messages import Bilan, CameraInfo, Interval, Register
 
 YEARS_KEPT = 4
+_KEPT = {f"the {what}": f"register_kept_{what}" for what in ("keys", "recordings", "pictures", "store", "journal")}
+"""What of a destruction may fail besides a camera, in the words of `gate.keeper`."""
 
 
 def page(gate: GateClient, cameras: Sequence[CameraInfo]) -> None:
@@ -118,6 +120,8 @@ def _told(details: Mapping[str, Any], labels: dict[str, str]) -> str:
         said["keys"] = [f"{date.fromisoformat(day):%d/%m/%Y}" for day in said["keys"]]
     if "cameras" in said:
         said["cameras"] = [labels.get(name, name) for name in said["cameras"]]
+    if "failed" in said:
+        said["failed"] = [t(_KEPT[name]) if name in _KEPT else labels.get(name, name) for name in said["failed"]]
     texts = {n: ", ".join(v) if isinstance(v, list) else v for n, v in said.items()}
     return " ; ".join(f"{t('register_of_' + name)} {value}" for name, value in texts.items())
 

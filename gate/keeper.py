@@ -11,14 +11,16 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from connectors.archive import ArchiveEraser, ArchiveReader
 from connectors.broker import Broker
 from connectors.clickhouse import open_keeper, open_reader
-from connectors.errors import ArchiveError, BrokerError, ConnectorError, SiteError, StoreError
+from connectors.errors import BrokerError, ConnectorError, SiteError, StoreError
 from connectors.kafka import site_broker
 from connectors.site import load_site
 from connectors.store import StoreKeeper
@@ -33,6 +35,8 @@ EVERY_S = 5.0
 DESTROY_EVERY_S = 600.0
 PUT_OFF = 18
 """Rounds of destruction, three hours, that a proof waits for a broker that cannot be looked at; then it fails."""
+KEYS, RECORDINGS, PICTURES, STORE, JOURNAL = "the keys", "the recordings", "the pictures", "the store", "the journal"
+"""What may fail besides a camera, whose name has no space: words of the register, put into French by its page."""
 log = logging.getLogger("gate.keeper")
 
 
@@ -42,8 +46,26 @@ class Keeper:
     def __init__(self, gate: Gate, store: StoreKeeper) -> None:
         self._gate = gate
         self._store = store
+        self._migrated = False
+        self._destroy_at = time.monotonic()
         self._held: bool | None = None
         self._put_off = 0
+
+    def once(self, open_broker: Callable[[], Broker]) -> None:
+        """One round. No step waits for another to succeed: keys and recordings go without the store as well."""
+        if not self._migrated:
+            _step("migrating the store", self._migrate, EVERY_S)
+        _step("watching the clock", self.watch_clock, EVERY_S)
+        _step("erasing what closed requisitions indexed", self.close_requisitions, EVERY_S)
+        if time.monotonic() >= self._destroy_at:
+            self._destroy_at = time.monotonic() + DESTROY_EVERY_S
+            _step("destroying what is past its date", self.destroy, DESTROY_EVERY_S)
+            _step("proving it", lambda: self.prove(open_broker), DESTROY_EVERY_S)
+
+    def _migrate(self) -> None:
+        for name in self._store.migrate():
+            log.info("migrated %s", name)
+        self._migrated = True
 
     def watch_clock(self) -> None:
         """Hold the store's own ageing while the clock is suspect, and let it go on once the clock is confirmed."""
@@ -63,8 +85,9 @@ class Keeper:
     def destroy(self) -> bool:
         """Destroy everything captured before the retention limit; False where something due is left.
 
-        Counted from capture: archive, pictures, rows, and the keys of days that are over. All is left while the clock
-        is suspect; where one camera's recordings cannot be erased, they alone are, until the next round.
+        Counted from capture: keys of days that are over, archive, pictures, rows. All is left while the clock is
+        suspect; what cannot be destroyed keeps nothing else from it, is named in the register, and waits for the next
+        round. A store that does not answer makes no line by itself.
         """
         gate = self._gate
         suspect = gate.clock_guard.watch()
@@ -72,33 +95,46 @@ class Keeper:
             log.error("nothing is destroyed: %s; `passage retention confirm-clock` once it is right", suspect)
             return False
         limit = gate.not_before()
-        eraser = ArchiveEraser(gate.site.archive_dir)
-        cameras = ArchiveReader(gate.site.archive_dir).cameras()
-        due = [camera for camera in cameras if _is_due(eraser, camera, limit)]
-        gone: dict[str, int] = {}
+        failed: list[str] = []
+        due: list[str] = []
+        stored = None
         # A day's key goes when all that it sealed is past its date.
         days = [day for day in gate.keys.days() if day < f"{limit:%Y-%m-%d}"]
-        stored = self._store.oldest()
-        volumes = gate.journal.old_volumes(gate.clock())
-        if due or days or volumes or (stored is not None and stored < limit.replace(microsecond=0)):
-            words = {"before": limit.isoformat(), "cameras": due, "keys": days, "journal": [v.name for v in volumes]}
-            with gate.journal.act("retention.destroy", Because(), words) as outcome:
-                for day in days:
+        with _noted(RECORDINGS, failed):
+            eraser, reader = ArchiveEraser(gate.site.archive_dir), ArchiveReader(gate.site.archive_dir)
+            due = [camera for camera in reader.cameras() if _is_due(eraser, camera, limit)]
+        with _noted(STORE, failed):
+            stored = self._store.oldest()
+        rows = stored is not None and stored < limit.replace(microsecond=0)
+        if due or days or rows or gate.journal.old_volumes(gate.clock()):
+            self._destroy_due(limit, days, due, failed)
+        return not failed
+
+    def _destroy_due(self, limit: datetime, days: list[str], due: list[str], failed: list[str]) -> None:
+        """Destroy what is due, keys first; the register says what went, and what in `failed` did not."""
+        gate, eraser = self._gate, ArchiveEraser(self._gate.site.archive_dir)
+        volumes = [volume.name for volume in gate.journal.old_volumes(gate.clock())]
+        words = {"before": limit.isoformat(), "cameras": due, "keys": days, "journal": volumes}
+        gone: dict[str, int] = {}
+        with gate.journal.act("retention.destroy", Because(), words) as outcome:
+            for day in days:
+                with _noted(KEYS, failed):
                     gate.keys.destroy(day)
-                for camera in due:
-                    try:
-                        gone[camera] = eraser.erase_before(camera, limit)
-                    except (ArchiveError, OSError) as fault:
-                        log.error("recordings of %s that are past their date cannot be erased: %s", camera, fault)
-                failed = [camera for camera in due if camera not in gone]
-                views = eraser.erase_views_before(limit)
+            for camera in due:
+                with _noted(camera, failed):
+                    gone[camera] = eraser.erase_before(camera, limit)
+            with _noted(PICTURES, failed):
+                outcome.note(views=eraser.erase_views_before(limit))
+            with _noted(STORE, failed):
                 self._store.erase_before(limit)
+            with _noted(JOURNAL, failed):
                 gate.journal.destroy_volumes(gate.clock())
-                outcome.note(bytes=gone, views=views, failed=failed)
-                with gate.database.write() as s:
-                    details = {**words, "bytes": gone, "failed": failed}
-                    s.add(RegisterRow(at=gate.clock(), kind="destroyed", details=details))
-        return len(gone) == len(due)
+            outcome.note(bytes=gone, failed=failed)
+            left = gate.keys.days()
+            went = {"cameras": list(gone), "keys": [day for day in days if day not in left], "bytes": gone}
+            with gate.database.write() as s:
+                details = {**words, **went, "failed": failed}
+                s.add(RegisterRow(at=gate.clock(), kind="destroyed", details=details))
 
     def prove(self, open_broker: Callable[[], Broker]) -> None:
         """Prove where a proof is due; put it off, `PUT_OFF` times at most, while the broker may still be starting."""
@@ -119,6 +155,27 @@ class Keeper:
         self._put_off = 0
         if not prove(self._gate, self._store, broker).good:
             log.error("the proof of destruction failed: `passage retention prove` shows what was found")
+
+
+@contextmanager
+def _noted(what: str, failed: list[str]) -> Iterator[None]:
+    """Go on where a part of the destruction fails, whatever the fault: it is logged, and `what` counts as failed."""
+    try:
+        yield
+    except Exception as fault:
+        log.error("%s: what is past its date cannot be destroyed: %s: %s", what, type(fault).__name__, fault)
+        if what not in failed:
+            failed.append(what)
+
+
+def _step(name: str, do: Callable[[], object], again_s: float) -> None:
+    """Take one step of a round; where it fails, its fault is logged and the round goes on."""
+    try:
+        do()
+    except (ConnectorError, OSError) as fault:
+        log.warning("%s: %s: %s; tried again in %s s", name, type(fault).__name__, fault, again_s)
+    except Exception:
+        log.exception("%s failed; tried again in %s s", name, again_s)
 
 
 def _is_due(eraser: ArchiveEraser, camera: str, limit: datetime) -> bool:
@@ -148,26 +205,9 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     keeper = Keeper(gate, store)
-    migrated = False
-    waited = DESTROY_EVERY_S
     while not stop.is_set():
-        try:
-            if not migrated:
-                for name in store.migrate():
-                    log.info("migrated %s", name)
-                migrated = True
-            keeper.watch_clock()
-            keeper.close_requisitions()
-            if waited >= DESTROY_EVERY_S:
-                keeper.destroy()
-                waited = 0.0
-                keeper.prove(lambda: site_broker(site, "keeper"))
-        except (ConnectorError, OSError) as fault:
-            log.warning("%s: %s; tried again in %s s", type(fault).__name__, fault, EVERY_S)
-        except Exception:
-            log.exception("the round failed; it is walked again in %s s", EVERY_S)
+        keeper.once(lambda: site_broker(site, "keeper"))
         stop.wait(EVERY_S)
-        waited += EVERY_S
     gate.close()
     return 0
 

@@ -24,6 +24,8 @@ from dashboards.faults import _FRENCH, in_french
 from dashboards.texts import SWATCHES, TEXTS, text
 from flows.broker_room import BrokerRoom
 from gate.client import GateClient
+from gate.database import RegisterRow
+from gate.keeper import JOURNAL, KEYS, PICTURES, RECORDINGS, STORE
 from gate.messages import (
     Authority,
     Basis,
@@ -459,6 +461,10 @@ def test_the_yearly_report_as_a_page(town: Town, monkeypatch: pytest.MonkeyPatch
 def test_the_register_stands_at_the_end_of_the_yearly_report(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     town.opened()
     prove(town.gate, town.store, live_broker())
+    failed = [KEYS, RECORDINGS, PICTURES, STORE, JOURNAL, "mairie"]
+    details = {"before": START.isoformat(), "cameras": [], "keys": [], "journal": [], "bytes": {}, "failed": failed}
+    with town.gate.database.write() as s:
+        s.add(RegisterRow(at=town.clock(), kind="destroyed", details=details))
 
     def script() -> None:
         from dashboards import bilan, session
@@ -474,6 +480,8 @@ def test_the_register_stands_at_the_end_of_the_yearly_report(town: Town, monkeyp
     held, done = (d.value.to_string() for d in app.dataframe[before:])
     assert "Mairie" in held and "mairie" not in held and "2026-03-20" in held
     assert TEXTS["register_proved"][0] in done and TEXTS["register_of_before"][0] in done
+    kept = "les clés, les enregistrements, les images de véhicules, l'index, le journal, Mairie"
+    assert f"{TEXTS['register_of_failed'][0]} {kept}" in done
     for kind in get_args(get_type_hints(RegisterLine)["kind"]):
         assert text("register_" + kind, "fr")
 

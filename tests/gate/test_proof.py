@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,14 +15,17 @@ from connectors import topics
 from connectors.archive import ArchiveEraser, ArchiveReader, ArchiveWriter
 from connectors.bounds import Interval
 from connectors.broker import Outgoing, TopicSettings
-from connectors.errors import KeyUnavailable, SiteError
+from connectors.errors import KeyUnavailable, SiteError, StoreUnavailable
 from connectors.memory_broker import MemoryBroker
+from connectors.memory_store import MemoryStore
 from connectors.records import encode
 from gate.clock import ClockGuard
 from gate.closure import begin_closure, expire
 from gate.database import RegisterRow
 from gate.errors import DutyRefused, NotFound
+from gate.journal import Journal
 from gate.keeper import PUT_OFF, Keeper
+from gate.keystore import Keystore
 from gate.proof import Proof, prove
 from reid.passage import Coverage
 from tests.gate.town import START, Town, canaries, dead_record, gop, live_broker, recorded_town
@@ -302,6 +306,80 @@ def test_a_camera_that_cannot_be_erased_keeps_no_other_from_it(
         row = s.query(RegisterRow).order_by(RegisterRow.id.desc()).first()
     assert row and (row.kind, row.details["failed"]) == ("destroyed", ["gare"] if method == "erase_before" else [])
     assert Keeper(town.gate, town.store).destroy()
+    assert ArchiveReader(town.site.archive_dir).cameras() == []
+
+
+def away(*_: object) -> None:
+    raise StoreUnavailable("the store does not answer")
+
+
+def destructions(town: Town) -> list[dict[str, Any]]:
+    """What the register says of each destruction."""
+    with town.gate.database.read() as s:
+        return [r.details for r in s.query(RegisterRow).order_by(RegisterRow.id) if r.kind == "destroyed"]
+
+
+def test_a_round_destroys_and_proves_whatever_the_store_does(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a round waits for the store: neither what is due nor the proof."""
+    requisition = town.opened(expires_at=START + timedelta(days=40))
+    town.index("live", seconds=20)
+    town.gate.requisitions.close(requisition, None)
+    begin_closure(town.gate, requisition)
+    (town.folder / "orders" / f"{requisition}-1.closed").touch()
+    prove(town.gate, town.store, live_broker())
+    town.clock.turn(days=32)
+    town.gate.clock_guard.confirm()
+    keeper = Keeper(town.gate, town.store)
+    monkeypatch.setattr("gate.keeper.DESTROY_EVERY_S", 0.0)
+    with monkeypatch.context() as patch:
+        for method in ("migrate", "resume_ageing", "erase_scope", "erase_before", "oldest"):
+            patch.setattr(town.store, method, away)
+        keeper.once(live_broker)
+        assert ArchiveReader(town.site.archive_dir).cameras() == []
+        assert f"{START:%Y-%m-%d}" not in town.gate.keys.days()
+        assert registered(town)[-2:] == ["destroyed", "proof_failed"]
+        (line,) = destructions(town)
+        assert (line["cameras"], line["failed"]) == (["gare", "mairie"], ["the store"])
+        assert f"{START:%Y-%m-%d}" in line["keys"]
+        # With nothing else due, a store that is away makes neither a line nor an act.
+        entries = [e for e in town.journal() if e["act"] == "retention.destroy"]
+        keeper.once(live_broker)
+        assert not keeper.destroy()
+        assert destructions(town) == [line]
+        assert [e for e in town.journal() if e["act"] == "retention.destroy"] == entries
+    keeper.once(live_broker)
+    assert town.store.oldest() is None and destructions(town)[-1]["failed"] == []
+    assert "scope_erased" in registered(town)
+
+
+@pytest.mark.parametrize(
+    ("owner", "method", "word"),
+    [
+        (Keystore, "destroy", "the keys"),
+        (ArchiveReader, "cameras", "the recordings"),
+        (ArchiveEraser, "erase_views_before", "the pictures"),
+        (MemoryStore, "erase_before", "the store"),
+        (Journal, "destroy_volumes", "the journal"),
+    ],
+)
+def test_what_fails_is_registered_beside_what_went(
+    town: Town, owner: type, method: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town.index("live", seconds=20)
+    town.clock.turn(days=32)
+    town.gate.clock_guard.confirm()
+    keeper = Keeper(town.gate, town.store)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, method, away)
+        assert not keeper.destroy()
+    (line,) = destructions(town)
+    assert line["failed"] == [word]
+    assert bool(line["keys"]) == (word != "the keys")
+    assert bool(line["bytes"]) == bool(line["cameras"]) == (word != "the recordings")
+    assert (town.store.oldest() is None) == (word != "the store")
+    # The next round does what is left.
+    keeper.destroy()
+    assert f"{START:%Y-%m-%d}" not in town.gate.keys.days() and town.store.oldest() is None
     assert ArchiveReader(town.site.archive_dir).cameras() == []
 
 
