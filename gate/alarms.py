@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from gate.access import NEEDS_HABILITATION
 from gate.database import RequisitionRow, fact, keep_fact
+from gate.evidence import failure
 from gate.gate import Gate
 from gate.journal import Because
 from gate.mail import Mailer
@@ -44,6 +45,11 @@ def standing(gate: Gate, now: datetime) -> dict[str, str]:
     with gate.database.read() as s:
         for row in s.scalars(select(RequisitionRow).where(RequisitionRow.review_due.is_(True))):
             found[f"review/{row.id}"] = f"{row.reference} was opened or widened by one person alone: review it"
+        in_force = s.scalars(select(RequisitionRow).where(RequisitionRow.state == "open")).all()
+    for row in in_force:
+        # What is not secured goes at its date, asked for or not.
+        if why := failure(gate, row.id):
+            found[f"evidence/{row.id}"] = f"{row.reference}: {why}"
     proof = last_proof(gate)
     if proof is None:
         if now - proofs_since(gate) > PROOF_OVERDUE:

@@ -76,7 +76,8 @@ def _runs_on(gate: Gate, requisition: str) -> bool:
 def finish_closures(gate: Gate, keeper: StoreKeeper) -> list[str]:
     """Erase from the store every closed requisition whose runs are stopped; their ids.
 
-    Called by the keeper process, again and again: what could not be erased now is erased at the next call.
+    Called by the keeper process, again and again: what cannot be erased keeps no other from it, and waits
+    (`retries.py`).
     """
     with gate.database.read() as s:
         waiting = s.scalars(select(RequisitionRow.id).where(_ENDED, RequisitionRow.erased_at.is_(None))).all()
@@ -85,18 +86,32 @@ def finish_closures(gate: Gate, keeper: StoreKeeper) -> list[str]:
         orders = gate.requisitions.orders(requisition)
         if any(gate.orders.known(order) and not gate.orders.stopped(order) for order in orders):
             continue
-        with gate.journal.act("requisition.erase", Because(requisition=requisition)):
-            keeper.erase_scope(requisition)
-            ArchiveEraser(gate.site.archive_dir).erase_views(requisition)
-            with gate.database.write() as s:
-                row = s.get_one(RequisitionRow, requisition)
-                row.erased_at = gate.clock()
-                s.add(
-                    RegisterRow(
-                        at=gate.clock(), kind="scope_erased", requisition=requisition, details={"orders": list(orders)}
-                    )
-                )
-            for order in orders:
-                gate.orders.erase(order)
+        name = f"erase/{requisition}"
+        if not gate.retries.due(name):
+            continue
+        try:
+            _erase(gate, keeper, requisition, orders)
+        except Exception as fault:
+            gate.retries.failed(name, f"{type(fault).__name__}: {fault}")
+            log.error("the index of %s cannot be erased: %s; it is tried again", requisition, gate.retries.why(name))
+            continue
+        gate.retries.done(name)
         erased.append(requisition)
     return erased
+
+
+def _erase(gate: Gate, keeper: StoreKeeper, requisition: str, orders: list[str]) -> None:
+    with gate.journal.act("requisition.erase", Because(requisition=requisition)):
+        # The pictures need no store.
+        ArchiveEraser(gate.site.archive_dir).erase_views(requisition)
+        keeper.erase_scope(requisition)
+        with gate.database.write() as s:
+            row = s.get_one(RequisitionRow, requisition)
+            row.erased_at = gate.clock()
+            s.add(
+                RegisterRow(
+                    at=gate.clock(), kind="scope_erased", requisition=requisition, details={"orders": list(orders)}
+                )
+            )
+        for order in orders:
+            gate.orders.erase(order)

@@ -39,7 +39,6 @@ class Evidence:
         self._gate = gate
         self._one = threading.Lock()
         self._doing: dict[str, tuple[float, float]] = {}
-        self._failed: dict[str, str] = {}
 
     def pending(self) -> list[Opened]:
         """Orders of requisitions in force that are not written yet, oldest first."""
@@ -58,16 +57,22 @@ class Evidence:
             return [order_of(order, row) for order, row in rows if not self._gate.orders.known(order.id)]
 
     def secure_pending(self) -> int:
-        """Copy and then order everything that waits; how many orders were written. A failure waits for another call."""
-        written = 0
+        """Copy and then order everything that waits; how many orders were written. What failed waits (`retries.py`)."""
+        written, retries = 0, self._gate.retries
         with self._one:
             for opened in self.pending():
+                if not retries.due(_name(opened.order)):
+                    continue
                 try:
                     self._secure(opened)
+                    retries.done(_name(opened.order))
                     written += 1
-                except (GateError, ConnectorError, OSError) as fault:
-                    self._failed[opened.requisition] = f"securing the evidence failed ({fault}); it is tried again"
-                    log.warning("securing %s: %s", opened.order, fault)
+                except Exception as fault:
+                    # The words of an unforeseen error might quote what was read: its kind is enough.
+                    foreseen = isinstance(fault, GateError | ConnectorError | OSError)
+                    why = fault if foreseen else type(fault).__name__
+                    retries.failed(_name(opened.order), f"securing the evidence failed ({why}); it is tried again")
+                    log.warning("securing %s: %s", opened.order, why, exc_info=not foreseen)
                 finally:
                     self._doing.pop(opened.requisition, None)
         return written
@@ -77,7 +82,7 @@ class Evidence:
         if requisition in self._doing:
             done, asked = self._doing[requisition]
             return f"securing the evidence: {done:.0f} of {asked:.0f} s"
-        return self._failed.get(requisition, "")
+        return failure(self._gate, requisition)
 
     def _secure(self, opened: Opened) -> None:
         gate = self._gate
@@ -90,7 +95,6 @@ class Evidence:
             with gate.evidence_lock:
                 _in_force(gate, opened.requisition)
                 gate.orders.write(opened, "exhibits")
-        self._failed.pop(opened.requisition, None)
 
     def _copy(self, opened: Opened, outcome: Outcome) -> None:
         gate = self._gate
@@ -168,6 +172,17 @@ def _closed(gop: Gop) -> Gap:
         ended_at=gop.last_at,
         reason=CLOSED,
     )
+
+
+def failure(gate: Gate, requisition: str) -> str:
+    """Why something that a requisition asks for is not secured yet; empty where nothing failed."""
+    orders = gate.requisitions.orders(requisition)
+    said = (gate.retries.why(_name(order)) for order in orders if not gate.orders.known(order))
+    return next(filter(None, said), "")
+
+
+def _name(order: str) -> str:
+    return f"evidence/{order}"
 
 
 def order_of(order: OrderRow, row: RequisitionRow) -> Opened:

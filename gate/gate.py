@@ -28,6 +28,7 @@ from gate.keystore import Keystore
 from gate.orders import Orders
 from gate.people import People
 from gate.requisitions import Requisitions
+from gate.retries import Retries
 from gate.secrets import Vault, signing_key
 from gate.sessions import Live, Sessions
 
@@ -109,6 +110,7 @@ class Gate:
         self.requisitions = Requisitions(self.database, site, self.now, self.not_before, documents)
         self.evidence_lock = threading.Lock()
         """Held while evidence is written and while it is erased: nothing is written after a closure."""
+        self.retries = Retries(clock)
         self.clips = Clips(clock)
         self.grants = Grants(self.database, self.sessions, self.now, self.not_before)
 

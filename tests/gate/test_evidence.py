@@ -14,8 +14,10 @@ from connectors.bounds import Interval
 from connectors.errors import ArchiveFull, KeyUnavailable
 from connectors.gop import FrameRecord, Gap, Gop
 from connectors.keys import GateKeys
+from connectors.memory_store import MemoryStore
 from connectors.orders import load_orders_key, read_close, read_order
 from flows.replay import replayed
+from gate.alarms import standing
 from gate.closure import begin_closure, expire, finish_closures, take_up_closures
 from gate.errors import BasisNotOpen
 from gate.evidence import Evidence
@@ -185,6 +187,83 @@ def test_a_copy_that_was_cut_off_is_taken_up_again(town: Town, monkeypatch: pyte
     assert Evidence(town.new_gate()).secure_pending() == 1
     assert len(copies(town, requisition)) == 60
     assert list((town.folder / "orders").glob("*.order"))
+
+
+def fails_for(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, requisition: str) -> None:
+    """What a method of a class does fails where one requisition is named."""
+    real = getattr(owner, name)
+
+    def fails(self: object, *given: Any) -> Any:
+        if any(requisition in (g, getattr(g, "requisition", None)) for g in given):
+            raise OSError(28, "No space left on device")
+        return real(self, *given)
+
+    monkeypatch.setattr(owner, name, fails)
+
+
+def acts(town: Town, act: str) -> int:
+    return sum(e["act"] == act and e["phase"] == "intent" for e in town.journal())
+
+
+def test_a_copy_that_fails_is_an_alarm_and_waits_longer_each_time(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = town.opened()
+    (town.folder / "orders" / f"{alone}-1.order").unlink()
+    fails_for(monkeypatch, Orders, "write", alone)
+    rounds = Rounds(town.gate)
+    before = acts(town, "evidence.secure")
+    for _ in range(6 * 360):  # six hours, by the rounds of the gate
+        rounds.evidence.secure_pending()
+        town.clock.turn(seconds=10)
+    assert acts(town, "evidence.secure") - before == 14
+    assert "No space" in rounds.evidence.message(alone)
+    alarms = standing(town.gate, town.clock())
+    assert alarms[f"evidence/{alone}"] == f"PV 2026/1234: {rounds.evidence.message(alone)}"
+    # Another is secured at once, and what was added to the same one as well, were there room.
+    other = town.opened(reference="PV 2026/77")
+    assert rounds.evidence.message(other) == "" and list((town.folder / "orders").glob(f"{other}-1.order"))
+    tries = acts(town, "evidence.secure")
+    town.client("chef").amend(alone, reference="bis", document=b"%PDF-1.4 bis", cameras=("pont",))
+    assert acts(town, "evidence.secure") == tries + 1
+    monkeypatch.undo()
+    assert rounds.evidence.secure_pending() == 0
+    assert Evidence(town.new_gate()).secure_pending() == 2  # a new process tries at once
+    assert not [name for name in standing(town.gate, town.clock()) if name.startswith("evidence/")]
+
+
+def test_an_unforeseen_fault_keeps_no_other_from_being_secured(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = town.opened(), town.opened(reference="PV 2026/77")
+    for requisition in (first, second):
+        (town.folder / "orders" / f"{requisition}-1.order").unlink()
+    real = Orders.write
+
+    def fails(self: Orders, opened: Any, source: Any) -> None:
+        if opened.requisition == first:
+            raise ValueError("words of what was read")
+        real(self, opened, source)
+
+    monkeypatch.setattr(Orders, "write", fails)
+    evidence = Evidence(town.gate)
+    assert evidence.secure_pending() == 1
+    assert evidence.message(first) == "securing the evidence failed (ValueError); it is tried again"
+
+
+def test_one_index_that_cannot_be_erased_keeps_no_other_from_it(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = [town.opened(reference=f"PV 2026/{n}") for n in range(3)]
+    for requisition in ended:
+        town.index(requisition, cameras=["mairie"])
+        town.client("chef").close_requisition(requisition)
+        (town.folder / "orders" / f"{requisition}-1.closed").touch()
+    fails_for(monkeypatch, MemoryStore, "erase_scope", ended[0])
+    keeper = Keeper(town.gate, town.store)
+    assert keeper.close_requisitions() == ended[1:]
+    assert not (town.site.archive_dir / "views" / ended[0]).exists()  # its pictures need no store
+    for _ in range(12 * 60):
+        assert keeper.close_requisitions() == []
+        town.clock.turn(seconds=5)
+    assert acts(town, "requisition.erase") <= 3 + 9
+    monkeypatch.undo()
+    town.clock.turn(hours=1)
+    assert keeper.close_requisitions() == ended[:1]
 
 
 def test_closing_in_the_middle_of_a_copy_leaves_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

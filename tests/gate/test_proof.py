@@ -347,6 +347,7 @@ def test_a_round_destroys_and_proves_whatever_the_store_does(town: Town, monkeyp
         assert not keeper.destroy()
         assert destructions(town) == [line]
         assert [e for e in town.journal() if e["act"] == "retention.destroy"] == entries
+    town.clock.turn(minutes=1)
     keeper.once(live_broker)
     assert town.store.oldest() is None and destructions(town)[-1]["failed"] == []
     assert "scope_erased" in registered(town)
