@@ -3,7 +3,7 @@
 
     ROOT/<camera>/<YYYY-MM-DD>/<HH>-<codec>.seg   GOPs whose first frame lies in that hour (see `archive_segment.py`)
     ROOT/<camera>/<YYYY-MM-DD>/<HH>-gaps.seg      gaps that begin in that hour
-    ROOT/views/<scope>/<camera>/<day>/…           best views of passages (see `archive_views.py`)
+    ROOT/views/<scope>/<camera>/<hour>/…          best views of passages (see `archive_views.py`)
 
 Payloads lie there as they came: ciphertext where the site seals. Only the gate, the replay and the keeper read.
 """
@@ -297,7 +297,7 @@ class ArchiveEraser:
         ArchiveViews(self._root).erase(scope)
 
     def erase_views_before(self, moment: datetime) -> int:
-        """Erase every view of a day that ended before `moment`; how many files went."""
+        """Erase every view captured before `moment`, and what else its hour holds; how many files went."""
         return ArchiveViews(self._root).erase_before(moment)
 
     def oldest(self, camera: str) -> datetime | None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Best views of passages in the archive: one small file each, JPEG or ciphertext, under `views/`."""
+"""Best views of passages in the archive: one small file each, JPEG or ciphertext, under `views/`.
+
+They lie by the UTC hour of their capture and go by it: a whole hour as soon as the retention limit stands in it.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connectors.archive_segment import write_fault
@@ -13,12 +16,13 @@ from connectors.errors import ArchiveError
 from connectors.whole_file import write_whole
 
 VIEWS = "views"
-_REFERENCE = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+/\d{4}-\d\d-\d\d/[A-Za-z0-9-]+-\d+\Z")
+_REFERENCE = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+/\d{4}-\d\d-\d\d(?:T\d\d)?/[A-Za-z0-9-]+-\d+\Z")
+"""Before they lay by the hour, views lay by the day."""
 
 
 def view_reference(scope: str, camera: str, at: datetime, passage_id: str, number: int) -> str:
-    """`scope/camera/day/passage_id-n`, the day being that of capture in UTC."""
-    return f"{scope}/{camera}/{at.astimezone(UTC):%Y-%m-%d}/{passage_id}-{number}"
+    """`scope/camera/YYYY-MM-DDTHH/passage_id-n`, the hour being that of capture in UTC."""
+    return f"{scope}/{camera}/{at.astimezone(UTC):%Y-%m-%dT%H}/{passage_id}-{number}"
 
 
 class ArchiveViews:
@@ -51,13 +55,21 @@ class ArchiveViews:
             raise ArchiveError(f"{scope!r} is no scope")
         shutil.rmtree(self._root / scope, ignore_errors=True)
 
+    def hours(self) -> list[Path]:
+        """The folders of hours that are held, and of days from before views lay by the hour."""
+        return [folder for folder in self._root.glob("*/*/*") if folder.is_dir()]
+
+    def before(self, moment: datetime) -> list[Path]:
+        """Those that began before `moment`: what they hold may have been captured before it."""
+        last = f"{moment.astimezone(UTC) - timedelta(microseconds=1):%Y-%m-%dT%H}"
+        return [folder for folder in self.hours() if folder.name <= last]
+
     def erase_before(self, moment: datetime) -> int:
-        """Erase views of whole days before `moment`; how many."""
+        """Erase every view captured before `moment`, and what else its hour holds; how many."""
         gone = 0
-        for day in self._root.glob("*/*/*"):
-            if day.is_dir() and day.name < f"{moment.astimezone(UTC):%Y-%m-%d}":
-                gone += sum(1 for _ in day.iterdir())
-                shutil.rmtree(day)
+        for folder in self.before(moment):
+            gone += sum(1 for _ in folder.iterdir())
+            shutil.rmtree(folder)
         return gone
 
     def _file(self, reference: str) -> Path:

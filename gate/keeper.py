@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from connectors.archive import ArchiveEraser, ArchiveReader
+from connectors.archive_views import ArchiveViews
 from connectors.broker import Broker
 from connectors.clickhouse import open_keeper, open_reader
 from connectors.errors import BrokerError, ConnectorError, SiteError, StoreError
@@ -97,16 +98,19 @@ class Keeper:
         limit = gate.not_before()
         failed: list[str] = []
         due: list[str] = []
+        views: list[Path] = []
         stored = None
         # A day's key goes when all that it sealed is past its date.
         days = [day for day in gate.keys.days() if day < f"{limit:%Y-%m-%d}"]
         with _noted(RECORDINGS, failed):
             eraser, reader = ArchiveEraser(gate.site.archive_dir), ArchiveReader(gate.site.archive_dir)
             due = [camera for camera in reader.cameras() if _is_due(eraser, camera, limit)]
+        with _noted(PICTURES, failed):
+            views = ArchiveViews(gate.site.archive_dir).before(limit)
         with _noted(STORE, failed):
             stored = self._store.oldest()
         rows = stored is not None and stored < limit.replace(microsecond=0)
-        if due or days or rows or gate.journal.old_volumes(gate.clock()):
+        if due or days or views or rows or gate.journal.old_volumes(gate.clock()):
             self._destroy_due(limit, days, due, failed)
         return not failed
 

@@ -18,7 +18,7 @@ from sqlalchemy import and_, or_, select
 
 from connectors import topics
 from connectors.archive import ArchiveEraser, ArchiveReader
-from connectors.archive_views import VIEWS
+from connectors.archive_views import ArchiveViews
 from connectors.broker import Broker, Reader
 from connectors.errors import BrokerError, ConnectorError, OffsetGone, RecordError
 from connectors.gop import FrameRecord, Gap, Gop
@@ -146,12 +146,11 @@ def _archive(gate: Gate, before: datetime) -> tuple[str, list[str]]:
 
 
 def _views(gate: Gate, before: datetime) -> tuple[str, list[str]]:
-    days = [d for d in (gate.site.archive_dir / VIEWS).glob("*/*/*") if d.is_dir()]
-    old = [d for d in days if d.name < f"{before:%Y-%m-%d}"]
-    ended = _ended(gate)
-    left = {d.parts[-3] for d in days} & ended
-    found = [f"{d.relative_to(gate.site.data)}" for d in old] + [f"pictures of ended {scope}" for scope in sorted(left)]
-    return f"{len(days)} days of pictures", found
+    views = ArchiveViews(gate.site.archive_dir)
+    hours = views.hours()
+    left = {h.parts[-3] for h in hours} & _ended(gate)
+    found = [f"{h.relative_to(gate.site.data)}" for h in views.before(before)]
+    return f"{len(hours)} hours of pictures", found + [f"pictures of ended {scope}" for scope in sorted(left)]
 
 
 def _evidence(gate: Gate) -> tuple[str, list[str]]:

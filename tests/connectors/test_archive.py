@@ -4,7 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import msgspec
@@ -290,21 +290,58 @@ def test_hours_that_are_over_can_be_rewritten_while_recording_goes_on(tmp_path: 
 def test_views_are_put_got_and_erased(tmp_path: Path) -> None:
     archive = writer(tmp_path)
     reference = archive.put_view("r-1", "c1", START, "0b8e7c1e-1d0c-5f53-9d5d-000000000000", 0, b"jpeg")
-    assert reference == "r-1/c1/2026-11-20/0b8e7c1e-1d0c-5f53-9d5d-000000000000-0"
+    assert reference == f"r-1/c1/{START:%Y-%m-%dT%H}/0b8e7c1e-1d0c-5f53-9d5d-000000000000-0"
     reader = ArchiveReader(tmp_path)
     assert reader.get_view(reference) == b"jpeg"
     assert archive.put_view("r-1", "c1", START, "0b8e7c1e-1d0c-5f53-9d5d-000000000000", 0, b"jpeg") == reference
     assert reader.cameras() == []
-    for bad in ("../../etc/passwd", "r-1/c1/2026-11-20/../../../x-0", "r-1", "/etc/2026-11-20/x-0"):
+    for bad in (
+        "../../etc/passwd",
+        "r-1/c1/2026-11-20T08/../../../x-0",
+        "r-1",
+        "/etc/2026-11-20/x-0",
+        "r/c/2026-11-20T/x-0",
+    ):
         with pytest.raises(ArchiveError, match="no reference"):
             reader.get_view(bad)
     eraser = ArchiveEraser(tmp_path)
-    assert eraser.erase_views_before(START + timedelta(hours=5)) == 0
-    assert eraser.erase_views_before(START + timedelta(days=1)) == 1
-    with pytest.raises(ArchiveError, match="past its date"):
-        reader.get_view(reference)
     archive.put_view("r-2", "c1", START, "a", 1, b"x")
     eraser.erase_views("r-2")
     assert not (tmp_path / "views" / "r-2").exists()
     with pytest.raises(ArchiveError, match="no scope"):
         eraser.erase_views("../c1")
+
+
+def test_a_view_goes_with_its_hour_as_soon_as_the_limit_stands_in_it(tmp_path: Path) -> None:
+    archive, reader, eraser = writer(tmp_path), ArchiveReader(tmp_path), ArchiveEraser(tmp_path)
+    hour = START.replace(minute=0, second=0, microsecond=0)
+    paris = timezone(timedelta(hours=1))
+    at = [
+        hour - timedelta(seconds=1),
+        hour,
+        (hour + timedelta(minutes=59)).astimezone(paris),
+        hour + timedelta(hours=1),
+    ]
+    early, first, late, after = (
+        archive.put_view("live", "c1", moment, f"p{n}", 0, b"x") for n, moment in enumerate(at)
+    )
+    assert eraser.erase_views_before(hour - timedelta(hours=1)) == 0
+    assert eraser.erase_views_before(hour) == 1  # nothing of the hour is past its date yet
+    assert reader.get_view(first) and reader.get_view(late)
+    assert eraser.erase_views_before((hour + timedelta(seconds=1)).astimezone(paris)) == 2
+    for gone in (early, first, late):
+        with pytest.raises(ArchiveError, match="past its date"):
+            reader.get_view(gone)
+    assert reader.get_view(after)
+
+
+def test_views_that_lie_by_the_day_are_read_and_go_as_soon_as_the_limit_stands_in_it(tmp_path: Path) -> None:
+    reader, eraser = ArchiveReader(tmp_path), ArchiveEraser(tmp_path)
+    reference = "live/c1/2026-11-20/0b8e7c1e-1d0c-5f53-9d5d-000000000000-0"
+    file = tmp_path / "views" / reference
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"jpeg")
+    assert eraser.erase_views_before(datetime(2026, 11, 20, tzinfo=UTC)) == 0
+    assert reader.get_view(reference) == b"jpeg"
+    assert eraser.erase_views_before(datetime(2026, 11, 20, 0, 5, tzinfo=UTC)) == 1
+    assert not file.exists()

@@ -282,6 +282,18 @@ def test_export_is_refused_outside_the_grant(town: Town, tmp_path: Path) -> None
     assert not list(tmp_path.glob("x.zip*"))
 
 
+def test_a_picture_that_went_before_its_passage_is_left_out(town: Town, tmp_path: Path) -> None:
+    requisition = town.opened()
+    row = next(p for p in town.index(requisition) if p.started_at == START + timedelta(seconds=15))
+    (town.site.archive_dir / "views" / row.views[0].reference).unlink()
+    tech = town.client("tech")
+    grant = tech.grant(requisition, ("export",))
+    out = tech.export(grant.id, tmp_path / "x.zip", purpose="remise", recipient="X", passages=[row.id])
+    with zipfile.ZipFile(out) as archive:
+        pictures = [name for name in archive.namelist() if "/images/" in name]
+    assert len(pictures) == 1 and "-image-" in pictures[0]
+
+
 def begun(town: Town, requisition: str) -> Iterator[bytes]:
     """The pieces of a package, as the service sends them."""
     tech = town.client("tech")

@@ -123,6 +123,21 @@ def plant_view(town: Town) -> None:
     writer.put_view("live", "gare", START - timedelta(days=40), "00000000-0000-5000-8000-000000000000", 0, b"x")
 
 
+def test_no_picture_outlives_the_limit_and_the_proof_finds_it_to_the_hour(town: Town) -> None:
+    views = town.site.archive_dir / "views"
+    town.index("live", START + timedelta(hours=9, minutes=55), 600, ["gare"], every=60)
+    for hours, left in ((8, 10), (9, 5), (10, 0)):
+        # Five minutes after the limit has entered the hour: that of 22:00, of 23:00, of the next day's midnight.
+        town.clock.at = START + timedelta(days=30, hours=hours, minutes=5)
+        town.gate.clock_guard.confirm()
+        (place,) = (p for p in prove(town.gate, town.store, live_broker()).places if p.name == "pictures")
+        hour = f"{START + timedelta(hours=hours):%Y-%m-%dT%H}"
+        assert place.found == ((f"archive/views/live/gare/{hour}",) if hours > 8 else ())
+        assert Keeper(town.gate, town.store).destroy()
+        assert len(list(views.rglob("*-0"))) == left
+        assert prove(town.gate, town.store, live_broker()).good
+
+
 def plant_row(town: Town) -> None:
     town.store.insert_coverage(
         [
@@ -379,7 +394,8 @@ def test_what_fails_is_registered_beside_what_went(
     assert bool(line["bytes"]) == bool(line["cameras"]) == (word != "the recordings")
     assert (town.store.oldest() is None) == (word != "the store")
     # The next round does what is left.
-    keeper.destroy()
+    assert keeper.destroy()
+    assert not list((town.site.archive_dir / "views").rglob("*-0"))
     assert f"{START:%Y-%m-%d}" not in town.gate.keys.days() and town.store.oldest() is None
     assert ArchiveReader(town.site.archive_dir).cameras() == []
 
