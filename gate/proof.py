@@ -37,7 +37,7 @@ _SHARE = re.compile(r"-\d+-of-\d+$")
 PATIENCE_S = 30.0
 """How long a topic may give nothing before it counts as not looked at."""
 ERASED_WITHIN = timedelta(hours=1)
-"""Time enough, after a requisition's end, for every erasure."""
+"""Time enough, after a date or a requisition's end, for every erasure: the keeper's rounds are ten minutes apart."""
 CUT_OFF_S = 600.0
 """A file half written for longer than this is what is left of a write that was cut off."""
 
@@ -64,8 +64,11 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prove(gate: Gate, store: StoreKeeper | None, broker: Broker | None) -> Proof:
-    """Look everywhere, write the register and the journal."""
-    before = gate.not_before()
+    """Look everywhere, write the register and the journal.
+
+    Where cameras record around the clock something comes to its date at every moment, and goes a round later.
+    """
+    before = gate.not_before() - ERASED_WITHIN
     with gate.journal.act("retention.prove", Because(), {"before": before.isoformat()}) as outcome:
         places = tuple(_looked(name, look) for name, look in _looks(gate, store, broker, before))
         good = not any(p.found or p.failed for p in places) and not gate.clock_guard.suspect

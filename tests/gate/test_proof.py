@@ -126,16 +126,34 @@ def plant_view(town: Town) -> None:
 def test_no_picture_outlives_the_limit_and_the_proof_finds_it_to_the_hour(town: Town) -> None:
     views = town.site.archive_dir / "views"
     town.index("live", START + timedelta(hours=9, minutes=55), 600, ["gare"], every=60)
-    for hours, left in ((8, 10), (9, 5), (10, 0)):
-        # Five minutes after the limit has entered the hour: that of 22:00, of 23:00, of the next day's midnight.
-        town.clock.at = START + timedelta(days=30, hours=hours, minutes=5)
+
+    def at(hours: int, minutes: int) -> tuple[str, ...]:
+        """What the proof finds of pictures when the limit stands so long after the recordings' beginning."""
+        town.clock.at = START + timedelta(days=30, hours=hours, minutes=minutes)
         town.gate.clock_guard.confirm()
         (place,) = (p for p in prove(town.gate, town.store, live_broker()).places if p.name == "pictures")
-        hour = f"{START + timedelta(hours=hours):%Y-%m-%dT%H}"
-        assert place.found == ((f"archive/views/live/gare/{hour}",) if hours > 8 else ())
+        return place.found
+
+    for hours, left in ((8, 10), (9, 5), (10, 0)):
+        # Five minutes after the limit has entered the hour: that of 22:00, of 23:00, of the next day's midnight.
+        assert at(hours, 5) == ()
         assert Keeper(town.gate, town.store).destroy()
         assert len(list(views.rglob("*-0"))) == left
-        assert prove(town.gate, town.store, live_broker()).good
+    town.index("live", START + timedelta(hours=10, minutes=5), 1, ["gare"])
+    assert at(10, 55) == ()
+    assert at(11, 5) == (f"archive/views/live/gare/{START + timedelta(hours=10):%Y-%m-%dT%H}",)
+
+
+def test_what_comes_to_its_date_between_two_rounds_fails_no_proof(town: Town) -> None:
+    """As where cameras record around the clock: the limit goes on while the keeper looks."""
+    town.index("live", seconds=20)
+    town.clock.at = START + timedelta(days=30, seconds=5)
+    town.gate.clock_guard.confirm()
+    assert Keeper(town.gate, town.store).destroy()
+    town.clock.turn(seconds=5)
+    assert prove(town.gate, town.store, live_broker()).good
+    town.clock.turn(hours=1, minutes=1)
+    assert faulty(prove(town.gate, town.store, live_broker())) == {"archive", "store"}
 
 
 def plant_row(town: Town) -> None:
