@@ -38,6 +38,10 @@ class Documents:
         write_private(self._folder / sha256, self._vault.seal(data, f"document {sha256}"))
         return sha256
 
+    def destroy(self, sha256: str) -> None:
+        """Destroy one that belongs to nothing any more."""
+        (self._folder / sha256).unlink(missing_ok=True)
+
     def read(self, sha256: str) -> bytes:
         """What was kept, as it was. Raises NotFound where the file is gone, Unavailable where it has changed."""
         try:

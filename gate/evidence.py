@@ -27,7 +27,7 @@ from gate.errors import BasisNotOpen, GateError, KeyDestroyed
 from gate.gate import Gate
 from gate.journal import Because, Outcome
 from gate.reasons import CLOSED
-from gate.requisitions import Opened, basis_of, read
+from gate.requisitions import Opened, basis_of, order_of
 
 log = logging.getLogger("gate.evidence")
 
@@ -183,11 +183,6 @@ def failure(gate: Gate, requisition: str) -> str:
 
 def _name(order: str) -> str:
     return f"evidence/{order}"
-
-
-def order_of(order: OrderRow, row: RequisitionRow) -> Opened:
-    """What an order asks for."""
-    return Opened(row.id, order.id, tuple(order.cameras), read(order.intervals), row.expires_at)
 
 
 def _in_force(gate: Gate, requisition: str) -> None:

@@ -194,6 +194,11 @@ class Office:
             others = gate.sessions.on_duty("open", apart_from=live.person.id)
             opened = gate.requisitions.amend(identifier, amendment, document, live.person, others)
             outcome.note(orders=[o.order for o in opened])
+            if amendment.expires_at is not None:
+                # A signed order ends on its own: what was prolonged is signed anew.
+                for order in gate.requisitions.ordered(identifier):
+                    if gate.orders.known(order.order) and not gate.orders.closing(order.order):
+                        gate.orders.write(order, "exhibits")
         self._begin()
         return gate.requisitions.info(identifier)
 

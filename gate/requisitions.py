@@ -99,15 +99,17 @@ class Requisitions:
 
     def attach(self, requisition: str, data: bytes, by: Person) -> RequisitionInfo:
         """Keep the scanned document of a draft, sealed, under its SHA-256."""
-        sha256 = self._documents.keep(data)
         with self._database.write() as s:
             row = _found(s, requisition)
             if row.state != "draft":
                 raise Conflict(f"{row.reference} is {row.state}: a further document is an amendment")
-            row.document = sha256
+            replaced, row.document = row.document, self._documents.keep(data)
             s.merge(AttachmentRow(requisition=row.id, attached_by=by.id))
             s.flush()
-            return self._info(s, row)
+            info, of_nothing = self._info(s, row), not _named(s, replaced)
+        if of_nothing:
+            self._documents.destroy(replaced)
+        return info
 
     def document(self, requisition: str, sha256: str = "") -> tuple[str, bytes]:
         """The scanned document, or the one of an amendment with this SHA-256: that, and the scan as handed in."""
@@ -149,7 +151,6 @@ class Requisitions:
     ) -> list[Opened]:
         """Widen an open requisition on a further document; what must be copied and replayed for it."""
         now = self._clock()
-        sha256 = self._documents.keep(document)
         with self._database.write() as s:
             row = _found(s, requisition)
             if self._state(row, now) != "open":
@@ -177,7 +178,7 @@ class Requisitions:
                 AmendmentRow(
                     requisition=row.id,
                     reference=amendment.reference.strip(),
-                    document=sha256,
+                    document=self._documents.keep(document),
                     cameras=sorted(set(amendment.cameras)),
                     intervals=written(amendment.intervals),
                     expires_at=amendment.expires_at,
@@ -243,6 +244,13 @@ class Requisitions:
         with self._database.read() as s:
             rows = select(OrderRow.id).where(OrderRow.requisition == requisition).order_by(OrderRow.issued_at)
             return list(s.scalars(rows))
+
+    def ordered(self, requisition: str) -> list[Opened]:
+        """What each of its orders asks for, until the requisition's end as it stands now."""
+        with self._database.read() as s:
+            row = _found(s, requisition)
+            orders = s.scalars(select(OrderRow).where(OrderRow.requisition == requisition).order_by(OrderRow.issued_at))
+            return [order_of(order, row) for order in orders]
 
     def faults(self, draft: RequisitionDraft, now: datetime, fresh: tuple[Interval, ...] | None = None) -> list[str]:
         """Everything that keeps it from being registered; empty when it holds together.
@@ -376,6 +384,11 @@ def basis_from(row: RequisitionRow | Row[Any]) -> LegalBasis:
     )
 
 
+def order_of(order: OrderRow, row: RequisitionRow) -> Opened:
+    """What an order asks for."""
+    return Opened(row.id, order.id, tuple(order.cameras), read(order.intervals), row.expires_at)
+
+
 def written(intervals: tuple[Interval, ...]) -> list[list[str]]:
     """Intervals as the database keeps them."""
     return [[i.start.astimezone(UTC).isoformat(), i.end.astimezone(UTC).isoformat()] for i in sorted(intervals)]
@@ -445,6 +458,14 @@ def _keep_apart(row: RequisitionRow, by: Person, others_on_duty: frozenset[str],
     """DutyRefused where who registered it would open or widen it while another registrar is on duty."""
     if not may_open(by.id, row.registered_by, others_on_duty):
         raise DutyRefused(f"{by.name} registered {row.reference}: the other registrar on duty {does} it")
+
+
+def _named(s: Session, document: str) -> bool:
+    """Whether some requisition or amendment still has this document; what was none counts as well."""
+    return not document or any(
+        s.scalar(select(func.count()).select_from(row).where(row.document == document))
+        for row in (RequisitionRow, AmendmentRow)
+    )
 
 
 def _found(s: Session, requisition: str) -> RequisitionRow:

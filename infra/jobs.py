@@ -136,12 +136,26 @@ class Jobs:
             if file.stem not in self._jobs and not file.with_suffix(".close").exists():
                 self._take(file)
         for job in list(self._jobs.values()):
-            if self._now() >= job.order.expires_at:
+            if self._now() >= job.order.expires_at and not self._prolonged(job):
                 self._end_runs(job)
                 self._finish(job, "failed", "the order has expired")
             else:
                 self._advance(job)
         self._metrics.at_work.set(len(self._jobs))
+
+    def _prolonged(self, job: Job) -> bool:
+        """Whether the gate has signed the order anew, with a later end; its runs then go on."""
+        try:
+            job.order = self._signed(job.file)
+        except (OrderError, OSError):
+            return False
+        return True
+
+    def _signed(self, file: Path) -> ReplayOrder:
+        order = read_order(file.read_bytes(), load_orders_key(self.site.data / "keys" / "public"), self._now())
+        if order.id != file.stem:
+            raise OrderError(f"{file.name} holds the order {order.id}: it was renamed, and is not obeyed")
+        return order
 
     def end(self) -> None:
         """End every run; the next start goes on where they were."""
@@ -162,9 +176,7 @@ class Jobs:
         if self._refused.get(file.stem) == stamp:
             return
         try:
-            order = read_order(file.read_bytes(), load_orders_key(self.site.data / "keys" / "public"), self._now())
-            if order.id != file.stem:
-                raise OrderError(f"{file.name} holds the order {order.id}: it was renamed, and is not obeyed")
+            order = self._signed(file)
         except FileNotFoundError:
             return
         except OrderError as fault:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import gate.command_line
 import gate.commands
 from gate.client import GateClient, keep_session
-from gate.errors import DutyRefused, NotFound, Unavailable
+from gate.errors import Conflict, DutyRefused, Invalid, NotFound, Unavailable
 from tests.gate.town import PDF, Town
 
 FURTHER = b"%PDF-1.4 a further document"
@@ -94,3 +94,25 @@ def test_the_command_writes_them_all(
     done = CliRunner().invoke(gate.commands.app, words)
     assert done.exit_code == 0, done.output
     assert [Path(w["file"]).read_bytes() for w in json.loads(done.output)] == [PDF, FURTHER]
+
+
+def test_nothing_is_kept_of_a_paper_that_is_refused(town: Town) -> None:
+    requisition = town.opened(cameras=("mairie",))
+    chef, greffe = town.client("chef"), town.client("greffe")
+    before = set(town.gate.folders.documents.iterdir())
+    strange = b"%PDF-1.4 of another inquiry"
+    with pytest.raises(Invalid):
+        chef.amend(requisition, reference="PV 3", document=strange, cameras=["nowhere"])
+    with pytest.raises(Conflict):
+        greffe.attach(requisition, strange)
+    assert set(town.gate.folders.documents.iterdir()) == before
+
+
+def test_a_scan_that_is_replaced_is_destroyed_unless_another_paper_is_the_same(town: Town) -> None:
+    greffe = town.client("greffe")
+    first = greffe.draft(**town.words(reference="PV 5", document=FURTHER)).id
+    other = greffe.draft(**town.words(reference="PV 6", document=FURTHER)).id
+    greffe.attach(first, PDF)
+    assert greffe.document(other) == FURTHER, "it belongs to the other one as well"
+    greffe.attach(other, PDF)
+    assert not _file(town, FURTHER).exists() and greffe.document(other) == PDF

@@ -390,6 +390,16 @@ def test_one_record_that_does_not_open_keeps_no_other_from_being_secured_and_sho
     assert (covered.recorded_s, covered.indexed_s) == (30, 29)
 
 
+def test_a_requisition_that_is_prolonged_has_its_orders_signed_anew(town: Town) -> None:
+    requisition = town.opened(expires_at=START + timedelta(days=2))
+    (order,) = town.gate.requisitions.orders(requisition)
+    file, key = town.folder / "orders" / f"{order}.order", load_orders_key(town.gate.folders.public)
+    later = START + timedelta(days=20)
+    town.client("chef").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", expires_at=later)
+    again = read_order(file.read_bytes(), key, START + timedelta(days=3))
+    assert (again.id, again.expires_at, set(again.cameras)) == (order, later, {"mairie", "gare"})
+
+
 def test_an_amendment_secures_what_it_adds(town: Town) -> None:
     requisition = town.opened()
     town.client("chef").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", cameras=("pont",))

@@ -91,14 +91,16 @@ class Town:
     def orders(self) -> Path:
         return self.site.data / "orders"
 
-    def order(self, name: str, scope: str = "R1", key: Ed25519PrivateKey | None = None, file: str = "") -> None:
+    def order(
+        self, name: str, scope: str = "R1", key: Ed25519PrivateKey | None = None, file: str = "", days: int = 1
+    ) -> None:
         order = ReplayOrder(
             id=name,
             scope=scope,
             cameras=("c1", "c2"),
             intervals=(Interval(START - timedelta(hours=2), START - timedelta(hours=1)),),
             issued_at=START,
-            expires_at=START + timedelta(days=1),
+            expires_at=START + timedelta(days=days),
         )
         (self.orders / f"{file or name}.order").write_bytes(sign_order(order, key or self.key))
 
@@ -329,6 +331,24 @@ def test_an_expired_order_is_not_run_and_a_running_one_ends(town: Town) -> None:
     town.order("o2", scope="R2")
     jobs.tick()
     assert len(town.started) == 4 and town.progress("o2")["state"] == "failed"
+
+
+def test_an_order_that_was_prolonged_goes_on(town: Town) -> None:
+    town.order("o1")
+    jobs = town.jobs()
+    jobs.tick()
+    town.order("o1", days=20)
+    town.now += timedelta(days=2)
+    jobs.tick()
+    assert not town.ended and town.progress("o1")["state"] == "running"
+    jobs.end()
+    after = town.jobs()
+    after.tick()
+    assert after.working == ("o1",), "taken up again after the old end"
+    town.order("o1", key=Ed25519PrivateKey.generate(), days=400)
+    town.now += timedelta(days=30)
+    after.tick()
+    assert town.progress("o1")["state"] == "failed", "prolonged by nobody"
 
 
 def test_a_closure_ends_the_runs_and_removes_topics_and_positions_of_its_scope_alone(town: Town) -> None:
