@@ -357,6 +357,7 @@ class GateClient:
         """An exhibit package of chosen intervals, passages or a trace, written to `out` (a ZIP file, or its folder)."""
         sent = _exhibit(wanted)
         path, content = f"/grants/{quote(grant)}/export", msgspec.json.encode(sent)
+        waiting: Path | None = None
         try:
             with self._http.stream(
                 "POST", path, content=content, headers=self._headers(), timeout=EXPORT_TIMEOUT_S
@@ -374,8 +375,13 @@ class GateClient:
             raise Unavailable(
                 f"the export broke off ({type(fault).__name__}): the requisition may have ended, see the journal"
             ) from None
-        waiting.replace(out)
-        return out
+        else:
+            waiting.replace(out)
+            return out
+        finally:
+            # What broke off is in clear, and no exhibit: nothing of it stays.
+            if waiting is not None:
+                waiting.unlink(missing_ok=True)
 
     def ask_export(self, grant: str, **wanted: Unpack[Wanted]) -> m.ExportStatus:
         """Ask for the same package to be downloaded by the signed-in browser from `export_url`."""

@@ -23,7 +23,7 @@ from connectors.site import Site, load_site
 from gate.client import DEFAULT_URL, GateClient, kept_session
 from gate.errors import Conflict, Invalid, NotFound
 from gate.messages import Act, GrantInfo, RequisitionInfo
-from gate.town_time import read_time, told_time
+from gate.town_time import read_end, read_time, told_time
 
 SiteFile = Annotated[Path, typer.Option("--site", envvar="PASSAGE_SITE", help="The town's site file.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -67,6 +67,11 @@ def zone(site: Path = SITE) -> ZoneInfo:
 def moment(written: str, site: Path = SITE) -> datetime:
     """A time as people type it: `2026-03-20 14:05`, `20/03/2026 14:05:30`, either with `(UTC+1)`, or ISO 8601."""
     return read_time(written, zone(site))
+
+
+def ending(written: str, site: Path = SITE) -> datetime:
+    """The same for an end: a day alone, `31/01/2027`, is in force until it is over."""
+    return read_end(written, zone(site))
 
 
 def length(written: str) -> timedelta:
@@ -159,4 +164,5 @@ def write_out(data: bytes, out: Path) -> None:
     """Write what left the gate to a file that only this user may read."""
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # one that was there keeps its own otherwise
         file.write(data)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from gate.command_line import (
 from gate.command_line import (
     interval as interval_of,
 )
-from gate.errors import Invalid
+from gate.errors import GateError, Invalid
 from gate.journal_commands import journal_app
 from gate.messages import CoverageStatement, Decision, Interval, PassageInfo
 from gate.people_commands import new_password, people_app, shown_once
@@ -62,6 +63,10 @@ def sign_in(
     """
     password = os.environ.get("PASSAGE_PASSWORD") or typer.prompt("Password", hide_input=True)
     gate = client(site)
+    if gate.token is not None:
+        # Whoever signed in here before is not on duty any more.
+        with contextlib.suppress(GateError):
+            gate.sign_out()
     gate.token = None
     who = gate.sign_in(login, password, code or typer.prompt("Code"))
     keep_session(gate.token or "")

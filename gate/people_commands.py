@@ -14,7 +14,7 @@ import typer
 
 from connectors.site import load_site, utc_now
 from gate.client import GateClient
-from gate.command_line import SITE, AsJson, SiteFile, client, local, moment, show, tabled
+from gate.command_line import SITE, AsJson, SiteFile, client, ending, local, moment, show, tabled
 from gate.errors import NotFound
 from gate.messages import CredentialDraft, PersonInfo, PersonMade
 
@@ -83,7 +83,7 @@ def list_people(site: SiteFile = SITE, as_json: AsJson = False) -> None:
 def habilitate(
     login: str,
     reference: str,
-    until: Annotated[str, typer.Option(help="Its end, such as 2027-01-31 00:00.")],
+    until: Annotated[str, typer.Option(help="Its last day, such as 31/01/2027, or a time.")],
     since: Annotated[str, typer.Option(help="Its start; now when not given.")] = "",
     agrement: Annotated[bool, typer.Option("--agrement", help="The prefect's agrément instead.")] = False,
     site: SiteFile = SITE,
@@ -95,7 +95,7 @@ def habilitate(
         kind="agrement" if agrement else "habilitation",
         reference=reference,
         starts_at=moment(since, site) if since else utc_now(),
-        ends_at=moment(until, site),
+        ends_at=ending(until, site),
     )
     show(gate.add_credential(_person(gate, login).id, credential), as_json)
 

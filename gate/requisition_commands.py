@@ -17,6 +17,7 @@ from gate.command_line import (
     AsJson,
     SiteFile,
     client,
+    ending,
     interval,
     length,
     local,
@@ -49,14 +50,14 @@ def draft(
     basis: Annotated[
         str, typer.Option(help="requisition, habilitated_officer, access_request, inspection, maintenance.")
     ] = "requisition",
-    expires: Annotated[str, typer.Option(help="When it ends: a time, or a length such as 30d.")] = "30d",
+    expires: Annotated[str, typer.Option(help="Its last day, a time, or a length such as 30d.")] = "30d",
     received: Annotated[str, typer.Option(help="When the paper came: a time; its delay is in the report.")] = "",
     document: Document = None,
     site: SiteFile = SITE,
     as_json: AsJson = False,
 ) -> None:
     """Register a draft from the paper; every fault is told at once."""
-    ends = utc_now() + length(expires) if expires[-1:] in "smhd" else moment(expires, site)
+    ends = utc_now() + length(expires) if expires[-1:] in "smhd" else ending(expires, site)
     named: Any = {"authority": authority or None, "basis": basis}
     made = client(site).draft(
         reference=reference,
@@ -108,7 +109,7 @@ def amend(
     document: Annotated[Path, typer.Option(help="The scan: PDF, PNG, JPEG or TIFF.")],
     camera: Annotated[list[str] | None, typer.Option("--camera", help="Cameras it adds.")] = None,
     during: Annotated[list[str] | None, typer.Option("--during", help="Intervals it adds.")] = None,
-    expires: Annotated[str, typer.Option(help="A later end: a time.")] = "",
+    expires: Annotated[str, typer.Option(help="A later end: its last day, or a time.")] = "",
     site: SiteFile = SITE,
     as_json: AsJson = False,
 ) -> None:
@@ -120,18 +121,20 @@ def amend(
         document=_read(document) or b"",
         cameras=camera or (),
         intervals=[interval(d, site) for d in during or ()],
-        expires_at=moment(expires, site) if expires else None,
+        expires_at=ending(expires, site) if expires else None,
     )
     _show_in_force(made, as_json, site)
 
 
 @requisition_app.command()
 def close(
-    wanted: Annotated[str, typer.Argument(help="Id or reference; without, the only open one.")] = "",
+    wanted: Annotated[str, typer.Argument(help="Its id or its reference, always: nothing of it comes back.")],
     site: SiteFile = SITE,
     as_json: AsJson = False,
 ) -> None:
-    """End a requisition: grants end now, its copies and its index are erased."""
+    """End a requisition: grants end now, its copies and its index are erased for ever."""
+    if not wanted.strip():
+        raise Invalid("name the requisition by its id or its reference: what was secured for it is destroyed for ever")
     gate = client(site)
     made = gate.close_requisition(requisition(gate, wanted).id)
     show(made, as_json, _table([made], site))

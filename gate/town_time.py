@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gate.errors import Invalid
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}/\d{1,2}/\d{4}")
 _MARKED = re.compile(r"(.+?)\s*\(?UTC([+-])(\d{1,2})(?::(\d\d))?\)?")
 
 
@@ -27,7 +28,8 @@ def time_of_day(at: datetime, zone: ZoneInfo) -> str:
 def read_time(written: str, zone: ZoneInfo) -> datetime:
     """The moment that is written, in UTC; Invalid when it is no time, or names two moments or none.
 
-    `20/03/2026 14:05`, `20/03/2026 14:05:30`, either with `(UTC+1)` behind it, or ISO 8601 with or without a zone.
+    `20/03/2026 14:05`, `20/03/2026 14h05`, `20/03/2026 14:05:30`, each with `(UTC+1)` behind it or not, a day alone for
+    its beginning, or ISO 8601 with or without a zone.
     """
     text, own = written.strip(), None
     try:
@@ -41,8 +43,13 @@ def read_time(written: str, zone: ZoneInfo) -> datetime:
     return _only(at, zone)
 
 
+def read_end(written: str, zone: ZoneInfo) -> datetime:
+    """The same for what ends then: a day alone is in force until it is over."""
+    return read_time(f"{written.strip()} 23:59:59" if _DAY.fullmatch(written.strip()) else written, zone)
+
+
 def _parsed(text: str, zone: tzinfo) -> datetime:
-    for form in ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M"):
+    for form in ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d/%m/%Y %Hh%M", "%d/%m/%Y"):
         try:
             return datetime.strptime(text, form).replace(tzinfo=zone)
         except ValueError:

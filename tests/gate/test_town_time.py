@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gate.errors import Invalid
-from gate.town_time import read_time, time_of_day, told_time
+from gate.town_time import read_end, read_time, time_of_day, told_time
 
 PARIS = ZoneInfo("Europe/Paris")
 OCTOBER = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
@@ -73,3 +73,11 @@ def test_a_time_that_never_was_is_refused_with_what_to_write(written: str) -> No
 def test_what_is_no_time_is_refused(written: str) -> None:
     with pytest.raises(Invalid, match="is no time: write"):
         read_time(written, PARIS)
+
+
+def test_a_day_alone_begins_or_ends_as_is_meant() -> None:
+    begins, over = datetime(2027, 1, 30, 23, 0, tzinfo=UTC), datetime(2027, 1, 31, 22, 59, 59, tzinfo=UTC)
+    for written in ("31/01/2027", "2027-01-31"):
+        assert read_time(written, PARIS) == begins and read_end(written, PARIS) == over
+    assert read_end("31/01/2027 12:00", PARIS) == datetime(2027, 1, 31, 11, 0, tzinfo=UTC)
+    assert read_time("31/01/2027 12h05", PARIS) == datetime(2027, 1, 31, 11, 5, tzinfo=UTC)
