@@ -118,7 +118,7 @@ def test_sealed_video_is_opened_and_its_views_are_sealed_again(site: Site, gops:
     assert len(passages) == 2
     for passage in passages:
         for number, view in enumerate(passage.views):
-            assert view.reference == f"r-1/c1/2026-11-20/{passage.id}-{number}"
+            assert view.reference == f"r-1/c1/2026-11-20T08/{passage.id}-{number}"
             assert view.jpeg[:2] != b"\xff\xd8"
             seal = msgspec.msgpack.decode(view.sealed, type=Seal)
             clear = open_view(view.jpeg, seal, keys.data_key(seal, "r-1"), view.reference)
