@@ -129,14 +129,15 @@ class _MemoryReader:
             if self._broker.down:
                 return []
             parts = self._broker._topics[self._topic][1]
-            for n, position in self._positions.items():
+            for n, position in list(self._positions.items()):
                 part = parts[n]
                 if not part.earliest <= position <= part.end:
                     self._positions[n] = part.earliest
                     raise OffsetGone(self._topic, n, position, part.earliest)
                 for key, value in part.records[position - part.earliest :][: most - len(found)]:
                     found.append(Message(n, self._positions[n], key, value))
-                    self._positions[n] += 1
+                    # Put last, so that as with Kafka each partition has its turn.
+                    self._positions[n] = self._positions.pop(n) + 1
         return found
 
     def finish(self, partition: int) -> None:

@@ -111,13 +111,18 @@ class TopicSource(FixedPartitionedSource[Item, Position]):
 
 
 class _Fetcher:
-    """One reader for all partitions of a process, handing each its own records."""
+    """One reader for all partitions of a process, handing each its own records; no more than a batch waits in memory.
+
+    Whatever partition asks, the broker may answer with another's records: where one has a backlog and fifteen have
+    nothing, those fifteen would read its backlog in faster than it is worked off.
+    """
 
     def __init__(self, source: TopicSource) -> None:
         self._source = source
         self._reader: Reader | None = None
         self._starts: dict[int, int | None] = {}
         self._buffers: dict[int, deque[Message | OffsetGone]] = {}
+        self._held = 0
         self._open = 0
         self._quiet_until = float("-inf")
 
@@ -130,28 +135,40 @@ class _Fetcher:
         buffer = self._buffers[partition]
         if not buffer:
             self._poll()
-        return buffer.popleft() if buffer else None
+        if not buffer:
+            return None
+        self._held -= 1
+        return buffer.popleft()
 
     def _poll(self) -> None:
         if self._reader is None:
             self._reader = until_available(self._connect, stop=self._source.stop)
             if self._reader is None:
                 return
-        if self._source.clock() < self._quiet_until:
+        room = self._source.batch - self._held
+        if room <= 0 or self._source.clock() < self._quiet_until:
             return
         try:
-            messages = self._reader.poll(self._source.batch)
+            messages = self._reader.poll(room)
             for message in messages:
-                self._buffers[message.partition].append(message)
+                self._hold(message)
             if not messages:
                 self._quiet_until = self._source.clock() + QUIET_S
         except OffsetGone as gone:
-            self._buffers[gone.partition].append(gone)
+            self._hold(gone)
         except BrokerUnavailable as fault:
             log.warning("%s; connecting again", fault)
             self._reader = None
-            for buffer in self._buffers.values():
-                buffer.clear()
+            for partition in self._buffers:
+                self._let_go(partition)
+
+    def _hold(self, message: Message | OffsetGone) -> None:
+        self._buffers[message.partition].append(message)
+        self._held += 1
+
+    def _let_go(self, partition: int) -> None:
+        self._held -= len(self._buffers[partition])
+        self._buffers[partition].clear()
 
     def _connect(self) -> Reader:
         return self._source.broker.reader(self._source.topic, dict(self._starts))
@@ -162,6 +179,7 @@ class _Fetcher:
 
     def finish(self, partition: int) -> None:
         self._starts.pop(partition, None)
+        self._let_go(partition)  # what it left, nobody takes any more
         if self._reader is not None:
             self._reader.finish(partition)
         self._open -= 1

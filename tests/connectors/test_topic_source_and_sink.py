@@ -206,6 +206,34 @@ def test_a_restart_tells_what_was_erased_within_a_gop_no_second_time() -> None:
     assert [type(i) for i in drained(part(broker, source.snapshot()))] == [Arrived]
 
 
+def neighbours(broker: MemoryBroker, partitions: int, **more: Any) -> tuple[TopicSource, list[Any]]:
+    """A source of several partitions, and the partitions."""
+    source = TopicSource(
+        broker=broker, topic=TOPIC, partitions=range(partitions), clock=itertools.count().__next__, **more
+    )
+    return source, [source.build_part("s", str(p), None) for p in range(partitions)]
+
+
+def test_the_backlog_of_one_partition_is_not_read_into_memory_by_those_that_have_nothing() -> None:
+    broker = broker_with(*(encode(gop(sequence=n)) for n in range(400)), partitions=16)
+    source, parts = neighbours(broker, 16, batch=4)
+    given: list[int] = []
+    while len(given) < 400:
+        for each in parts:
+            given.extend(i.record.sequence for i in each.next_batch())
+            assert sum(map(len, source._fetchers[0]._buffers.values())) <= 4
+    assert given == list(range(400))
+
+
+def test_partitions_with_little_are_read_beside_one_with_a_backlog() -> None:
+    broker = broker_with(*(encode(gop(sequence=n)) for n in range(400)), partitions=3)
+    put(broker, encode(gop("c2")), partition=2)
+    _, parts = neighbours(broker, 3, batch=4)
+    rounds = [[len(list(each.next_batch())) for each in parts] for _ in range(5)]
+    assert sum(each[2] for each in rounds) == 1
+    assert all(each[0] for each in rounds), "the backlog is worked off meanwhile"
+
+
 def other_end() -> EndOfInterval:
     return msgspec.structs.replace(end(), camera="c2")
 
