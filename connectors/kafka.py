@@ -7,9 +7,9 @@ import logging
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions
@@ -17,6 +17,7 @@ from kafka.errors import (
     AuthorizationError,
     InvalidTopicError,
     KafkaConfigurationError,
+    KafkaConnectionError,
     KafkaError,
     KafkaStorageError,
     KafkaTimeoutError,
@@ -27,6 +28,7 @@ from kafka.errors import (
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
 )
+from kafka.net.compat import KafkaNetClient
 
 from connectors.broker import Message, NotAcknowledged, Outgoing, TopicSettings
 from connectors.errors import BrokerError, BrokerUnavailable, OffsetGone
@@ -34,8 +36,11 @@ from connectors.kafka_login import BrokerUser, KafkaLogin, site_login
 from connectors.site import Site, broker_addresses
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CONNECT_MS = 5_000
+CONNECT_S = 2.0
+"""How long one address may take to accept a connection, before a client is made that would wait `CONNECT_MS`."""
 ACKNOWLEDGE_S = 20.0
 """A record that is not acknowledged after so long counts as not written."""
 RIGHTS = "Rights and live topics are laid down by `python -m infra.kafka_users` (`passage up` does it at its start)"
@@ -146,9 +151,10 @@ class Kafka:
         return _KafkaWriter(self._bootstrap, self._limit, self._login)
 
     def _new_consumer(self) -> KafkaConsumer:
-        return KafkaConsumer(
+        return _client(
+            KafkaConsumer,
+            self._bootstrap,
             **self._login,
-            bootstrap_servers=self._bootstrap,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -173,9 +179,10 @@ class Kafka:
     @contextmanager
     def _admin(self) -> Iterator[KafkaAdminClient]:
         with self._translated():
-            admin = KafkaAdminClient(
+            admin = _client(
+                KafkaAdminClient,
+                self._bootstrap,
                 **self._login,
-                bootstrap_servers=self._bootstrap,
                 bootstrap_timeout_ms=CONNECT_MS,
                 request_timeout_ms=10_000,
             )
@@ -197,6 +204,28 @@ def site_broker(site: Site, user: BrokerUser) -> Kafka:
     return Kafka(site.kafka.address, site.kafka.record_limit_bytes, site_login(site, user))
 
 
+def _client(kind: Callable[..., T], address: str, **options: Any) -> T:
+    """A client of kafka-python's, of this kind. Raises KafkaConnectionError where no broker accepts a connection.
+
+    One that gets no session raises while it is made and leaves its thread and sockets behind, with nobody who could
+    close them: so none is begun for a broker that is away, and what it opened is closed here.
+    """
+    if (refused := _refused(address)) is not None:
+        raise KafkaConnectionError(str(refused)) from refused
+    opened: list[KafkaNetClient] = []
+
+    def network(**settings: Any) -> KafkaNetClient:
+        opened.append(KafkaNetClient(**settings))
+        return opened[-1]
+
+    try:
+        return kind(**options, bootstrap_servers=address, kafka_client=network)
+    except Exception:
+        for each in opened:
+            each.close()
+        raise
+
+
 def in_our_words(fault: KafkaError, address: str) -> BrokerError:
     """What a fault of kafka-python means to who runs Passage."""
     if isinstance(fault, SaslAuthenticationFailedError):
@@ -214,18 +243,27 @@ def _lets_nobody_in(fault: Exception, address: str) -> bool:
     """Whether a broker that never answered takes connections all the same: a wrong secret looks like that."""
     if not (isinstance(fault, KafkaTimeoutError) and "bootstrap" in str(fault)):
         return False  # it answered before: a session there was
+    return _refused(address) is None
+
+
+def _refused(address: str) -> OSError | None:
+    """Why no broker accepts a connection; None when one does."""
+    why: OSError | None = None
     for host, port in broker_addresses(address):
         try:
-            socket.create_connection((host, port), 1.0).close()
-        except OSError:
-            continue
-        return True
-    return False
+            socket.create_connection((host, port), CONNECT_S).close()
+        except OSError as fault:
+            why = fault
+        else:
+            return None
+    return why
 
 
 def _text(fault: Exception) -> str:
     if isinstance(fault, KafkaStorageError):
         return "its disk is full or fails: make room where it keeps its records (log.dirs)"
+    if isinstance(fault, KafkaError):
+        return str(fault)  # which begins with its kind
     return f"{type(fault).__name__}: {fault}".removesuffix(": ")
 
 
@@ -285,7 +323,10 @@ class _KafkaReader:
             self._assign()
 
     def close(self) -> None:
-        self._consumer.close()
+        try:
+            self._consumer.close()
+        except Exception as fault:  # what it was read for goes on, or ends by itself
+            log.warning("a reader of %s did not close cleanly: %s", self._topic, _text(fault))
 
 
 class _KafkaWriter:
@@ -336,9 +377,10 @@ class _KafkaWriter:
 
     def _connect(self) -> KafkaProducer:
         if self._producer is None:
-            self._producer = KafkaProducer(
+            self._producer = _client(
+                KafkaProducer,
+                self._bootstrap,
                 **self._login,
-                bootstrap_servers=self._bootstrap,
                 acks="all",
                 batch_size=900_000,
                 linger_ms=0,

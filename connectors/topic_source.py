@@ -158,7 +158,7 @@ class _Fetcher:
             self._hold(gone)
         except BrokerUnavailable as fault:
             log.warning("%s; connecting again", fault)
-            self._reader = None
+            self._disconnect()
             for partition in self._buffers:
                 self._let_go(partition)
 
@@ -183,9 +183,13 @@ class _Fetcher:
         if self._reader is not None:
             self._reader.finish(partition)
         self._open -= 1
-        if self._open == 0 and self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        if self._open == 0:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
 
 class _TopicPartition(StatefulSourcePartition[Item, Position]):

@@ -12,6 +12,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -174,21 +175,20 @@ def last_written(broker: Broker, partition: int, depth: int = 256) -> dict[str, 
     first, end = broker.extent(topics.FRAMES_LIVE).get(partition, (0, 0))
     start = max(first, end - depth)
     found: dict[str, CameraPosition] = {}
-    reader = broker.reader(topics.FRAMES_LIVE, {partition: start})
     offset, deadline = start, time.monotonic() + 10
-    while offset < end and time.monotonic() < deadline:
-        for message in reader.poll(64):
-            offset = message.offset + 1
-            try:
-                record = decode_frame(message.value)
-            except RecordError:
-                continue
-            if isinstance(record, Gop):
-                if record.part == record.parts - 1:
-                    found[record.camera] = CameraPosition(record.last_at)
-            else:
-                found[record.camera] = CameraPosition(record.ended_at, isinstance(record, EndOfInterval))
-    reader.close()
+    with closing(broker.reader(topics.FRAMES_LIVE, {partition: start})) as reader:
+        while offset < end and time.monotonic() < deadline:
+            for message in reader.poll(64):
+                offset = message.offset + 1
+                try:
+                    record = decode_frame(message.value)
+                except RecordError:
+                    continue
+                if isinstance(record, Gop):
+                    if record.part == record.parts - 1:
+                        found[record.camera] = CameraPosition(record.last_at)
+                else:
+                    found[record.camera] = CameraPosition(record.ended_at, isinstance(record, EndOfInterval))
     return found
 
 

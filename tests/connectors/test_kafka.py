@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +14,17 @@ import pytest
 from kafka.errors import KafkaStorageError
 
 from connectors.broker import NotAcknowledged, Outgoing
+from connectors.errors import BrokerUnavailable
 from connectors.kafka import Kafka
+
+AWAY = "127.0.0.1:9"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of one that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
+        yield "127.0.0.1:%d" % server.getsockname()[1]
 
 
 class Future:
@@ -26,7 +40,7 @@ class Future:
 
 
 def test_a_broker_whose_disk_is_full_is_said_so_and_what_it_refused_is_to_be_written_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, silent: str
 ) -> None:
     answers = iter([None, KafkaStorageError("56"), None])
     producer: Any = SimpleNamespace(
@@ -35,7 +49,7 @@ def test_a_broker_whose_disk_is_full_is_said_so_and_what_it_refused_is_to_be_wri
     monkeypatch.setattr("connectors.kafka.KafkaProducer", lambda **_: producer)
     sent = [Outgoing(0, "c1", b"%d" % n) for n in range(3)]
     with pytest.raises(NotAcknowledged, match=r"its disk is full or fails: make room .*log\.dirs") as refused:
-        Kafka("127.0.0.1:9").writer().write("t", sent)
+        Kafka(silent).writer().write("t", sent)
     assert refused.value.messages == [sent[1]]
 
 
@@ -50,10 +64,43 @@ def test_a_broker_whose_disk_is_full_is_said_so_and_what_it_refused_is_to_be_wri
     ],
 )
 def test_the_room_is_that_of_the_fullest_disk(
-    monkeypatch: pytest.MonkeyPatch, folders: list[dict[str, int]], free: int | None
+    monkeypatch: pytest.MonkeyPatch, silent: str, folders: list[dict[str, int]], free: int | None
 ) -> None:
     admin: Any = SimpleNamespace(
         describe_log_dirs=lambda topic_partitions: [{"broker": 1, "log_dirs": folders}], close=lambda: None
     )
     monkeypatch.setattr("connectors.kafka.KafkaAdminClient", lambda **_: admin)
-    assert Kafka("127.0.0.1:9").free_bytes() == free
+    assert Kafka(silent).free_bytes() == free
+
+
+def held() -> tuple[int, int]:
+    """Descriptors and threads of this process."""
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+ATTEMPTS: list[Callable[[Kafka], object]] = [
+    lambda kafka: kafka.topics(),
+    lambda kafka: kafka.extent("t"),
+    lambda kafka: kafka.reader("t", {0: None}),
+    lambda kafka: kafka.writer().write("t", [Outgoing(0, "c1", b"")]),
+]
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS, ids=["admin", "consumer", "reader", "writer"])
+@pytest.mark.parametrize("is_away", [True, False], ids=["away", "silent"])
+def test_attempts_on_a_broker_that_gives_no_session_leave_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, silent: str, attempt: Callable[[Kafka], object], is_away: bool
+) -> None:
+    monkeypatch.setattr("connectors.kafka.CONNECT_MS", 100)
+    kafka = Kafka(AWAY if is_away else silent)
+    before = held()
+    for _ in range(10):
+        with pytest.raises(BrokerUnavailable, match="does not a" if is_away else "opens no session"):
+            attempt(kafka)
+    assert held() == before
+
+
+def test_one_broker_of_several_that_takes_connections_is_enough(monkeypatch: pytest.MonkeyPatch, silent: str) -> None:
+    admin: Any = SimpleNamespace(list_topics=lambda: ["t"], close=lambda: None)
+    monkeypatch.setattr("connectors.kafka.KafkaAdminClient", lambda **_: admin)
+    assert Kafka(f"{AWAY},{silent}").topics() == {"t"}

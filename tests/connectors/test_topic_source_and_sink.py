@@ -114,6 +114,7 @@ class LosesConnections(MemoryBroker):
     """Loses the connection at the next poll once `lose` is set."""
 
     lose = False
+    closed = 0
 
     def reader(self, topic: str, starts: Any) -> Any:
         reader = super().reader(topic, starts)
@@ -125,7 +126,11 @@ class LosesConnections(MemoryBroker):
                 raise BrokerUnavailable("the connection is lost")
             return poll(most)
 
+        def close() -> None:
+            self.closed += 1
+
         reader.poll = polled  # type: ignore[method-assign]
+        reader.close = close  # type: ignore[method-assign]
         return reader
 
 
@@ -139,6 +144,7 @@ def test_a_reconnection_before_the_first_record_begins_where_the_first_start_did
     broker.lose = True
     assert sequences(source) == [1]
     assert not broker.lose
+    assert broker.closed == 1, "the connection that was lost"
 
 
 def test_the_position_stays_at_the_first_part_of_a_gop_half_read() -> None:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pydantic import SecretStr
 
 from connectors import topics
-from connectors.broker import back_off
+from connectors.broker import Outgoing, TopicSettings, back_off
+from connectors.errors import BrokerUnavailable
 from connectors.gop import EndOfInterval, FrameRecord, Gap, Gop
 from connectors.keys import HeldKeys
 from connectors.memory_broker import MemoryBroker
@@ -21,7 +23,7 @@ from connectors.sealing import open_gop
 from connectors.site import CameraSite, Site, utc_now
 from flows import metrics
 from flows.camera_faults import read_faults
-from flows.capture import capture
+from flows.capture import capture, last_written
 from flows.drain import Drain
 from flows.recovery import forget_recovery, recovery_dir
 from flows.share import Share
@@ -244,3 +246,22 @@ def test_shares_capture_their_own_cameras(tmp_path: Path, videos: list[Path]) ->
     assert {r.camera for r in records(broker)} == {"c0", "c1", "c2"}
     forget_recovery(recovery_dir(site, "capture", share=Share(0, 2)))
     assert not recovery_dir(site, "capture", share=Share(0, 2)).exists()
+
+
+def test_a_look_at_what_was_written_closes_its_reader_when_the_broker_goes_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker, closed = MemoryBroker(), []
+    broker.ensure_topic(topics.FRAMES_LIVE, TopicSettings(partitions=1))
+    broker.writer().write(topics.FRAMES_LIVE, [Outgoing(0, "c1", b"")])
+    reader = broker.reader(topics.FRAMES_LIVE, {0: 0})
+
+    def poll(most: int) -> NoReturn:
+        raise BrokerUnavailable("it went away")
+
+    monkeypatch.setattr(reader, "poll", poll)
+    monkeypatch.setattr(reader, "close", lambda: closed.append(True))
+    monkeypatch.setattr(broker, "reader", lambda *_: reader)
+    with pytest.raises(BrokerUnavailable):
+        last_written(broker, 0)
+    assert closed == [True]
