@@ -263,7 +263,7 @@ def _text(fault: Exception) -> str:
     if isinstance(fault, KafkaStorageError):
         return "its disk is full or fails: make room where it keeps its records (log.dirs)"
     if isinstance(fault, KafkaError):
-        return str(fault)  # which begins with its kind
+        return str(fault)  # which names its kind
     return f"{type(fault).__name__}: {fault}".removesuffix(": ")
 
 
@@ -287,24 +287,29 @@ class _KafkaReader:
         if not self._positions:
             return []
         try:
-            batches = self._consumer.poll(timeout_ms=0, max_records=most)
-        except OffsetOutOfRangeError:
-            self._restart_where_gone()
-            if self._gone:
-                raise self._gone.popleft() from None
-            return []
+            batches = self._batches(most)
         except KafkaError as fault:
             if getattr(fault, "retriable", False):
                 return []  # the client connects again by itself
             if isinstance(fault, AuthorizationError):
                 raise BrokerError(f"Kafka does not let us read {self._topic}: {_text(fault)}") from fault
             raise BrokerUnavailable(f"reading {self._topic} failed ({_text(fault)})") from fault
+        if self._gone:
+            raise self._gone.popleft()
         found = []
         for part, records in batches.items():
             for r in records:
                 found.append(Message(part.partition, r.offset, (r.key or b"").decode("utf-8", "replace"), r.value))
             if records:
                 self._positions[part.partition] = records[-1].offset + 1
+        return found
+
+    def _batches(self, most: int) -> dict[TopicPartition, list[Any]]:
+        try:
+            found: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=0, max_records=most)
+        except OffsetOutOfRangeError:
+            self._restart_where_gone()
+            return {}
         return found
 
     def _restart_where_gone(self) -> None:

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka.errors import KafkaStorageError
+from kafka import TopicPartition
+from kafka.errors import KafkaError, KafkaStorageError, KafkaTimeoutError, OffsetOutOfRangeError, UnknownError
 
 from connectors.broker import NotAcknowledged, Outgoing
-from connectors.errors import BrokerUnavailable
+from connectors.errors import BrokerUnavailable, OffsetGone
 from connectors.kafka import Kafka
 
 AWAY = "127.0.0.1:9"
@@ -104,3 +105,56 @@ def test_one_broker_of_several_that_takes_connections_is_enough(monkeypatch: pyt
     admin: Any = SimpleNamespace(list_topics=lambda: ["t"], close=lambda: None)
     monkeypatch.setattr("connectors.kafka.KafkaAdminClient", lambda **_: admin)
     assert Kafka(f"{AWAY},{silent}").topics() == {"t"}
+
+
+class Overtaken:
+    """A consumer whose position retention overtook, of a broker that goes away before it says where records begin."""
+
+    fault: KafkaError | None = KafkaTimeoutError("nobody answers")
+
+    def assign(self, parts: list[TopicPartition]) -> None:
+        self.parts, self.position = parts, 0
+
+    def seek(self, part: TopicPartition, offset: int) -> None:
+        self.position = offset
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        return {0}
+
+    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+        if self.position < 7:
+            raise OffsetOutOfRangeError({self.parts[0]: self.position})
+        return {}
+
+    def beginning_offsets(self, parts: list[TopicPartition]) -> dict[TopicPartition, int]:
+        if self.fault is not None and hasattr(self, "parts"):
+            raise self.fault
+        return dict.fromkeys(parts, 7)
+
+    def end_offsets(self, parts: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(parts, 9)
+
+    def close(self) -> None:
+        return
+
+
+def test_a_broker_that_goes_away_while_erased_records_are_looked_for_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    made: list[Overtaken] = []
+
+    def consumer(**_: Any) -> Overtaken:
+        made.append(Overtaken())
+        return made[-1]
+
+    monkeypatch.setattr("connectors.kafka.KafkaConsumer", consumer)
+    reader = Kafka(silent).reader("t", {0: 2})
+    assert reader.poll(4) == []
+    made[-1].fault = UnknownError("lost for good")
+    with pytest.raises(BrokerUnavailable, match="reading t failed"):
+        reader.poll(4)
+    made[-1].fault = None
+    with pytest.raises(OffsetGone) as gone:
+        reader.poll(4)
+    assert (gone.value.asked, gone.value.earliest) == (2, 7)
+    assert reader.poll(4) == []
