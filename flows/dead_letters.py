@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Records that cannot be used go to `dead.<scope>` with their reason; a flow of which most is bad stops."""
+"""Records that cannot be used go to `dead.<scope>` with their reason; a flow that can read few of its records stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ MOST_BAD = 0.5
 
 @dataclass(slots=True)
 class DeadLetterLimit:
-    """Counts good and bad records; raises MostlyBad past the limit. Fewer than `least` bad ones never stop a flow."""
+    """Counts records that can be read and that cannot; raises MostlyBad past the limit.
+
+    Fewer than `least` bad ones never stop a flow.
+    """
 
     flow: str
     least: int = 50

@@ -31,7 +31,7 @@ from connectors.site import METRICS, MOST_INDEX_PROCESSES, Site, load_site, utc_
 from connectors.topic_sink import TopicSink
 from connectors.topic_source import TopicSource
 from flows import metrics
-from flows.dead_letters import DeadLetterLimit, ensure_topics, read_topic
+from flows.dead_letters import ensure_topics, read_topic
 from flows.drain import Drain
 from flows.index_progress import IndexProgress, Told
 from flows.intervals import awaited
@@ -207,7 +207,6 @@ def index(
         fps=site.index.fps,
         cameras=cameras,
         intervals=None if order is None else {c: [i for o, i in order.stretches() if o == c] for c in cameras},
-        limit=DeadLetterLimit(FLOW),
         topic=topics.frames(scope),
     )
     source = TopicSource(

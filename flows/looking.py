@@ -22,7 +22,6 @@ from connectors.sealing import open_gop, open_view, seal_view
 from connectors.site import utc_now
 from connectors.topic_source import Arrived
 from flows import metrics
-from flows.dead_letters import DeadLetterLimit
 from reid.detector import Detector
 from reid.finding import Ended, FrameFindings, GopFindings, LookedInVain, Missing, Seen
 from reid.look import Frame, look_at
@@ -31,6 +30,8 @@ from reid.passage import Passage, View
 log = logging.getLogger(__name__)
 
 FLOW = "index"
+WARN_EVERY_S = 60.0
+"""A camera's GOPs that do not open or decode are told in the log no more often than this."""
 
 
 @dataclass(slots=True)
@@ -58,17 +59,21 @@ class Keys:
 
 @dataclass(slots=True, kw_only=True)
 class Looker:
-    """Looks at records. `intervals`: of an order, by camera; None in continuous indexing."""
+    """Looks at records. `intervals`: of an order, by camera; None in continuous indexing.
+
+    A camera whose video does not open or decode stops no flow, however much of it: each of its GOPs is told as looked
+    in vain, and beside it lies the video of others.
+    """
 
     detector: Detector
     keys: Keys
     fps: float | None
     cameras: frozenset[str]
     intervals: Mapping[str, Sequence[Interval]] | None
-    limit: DeadLetterLimit
     topic: str
     now: Callable[[], datetime] = utc_now
-    _last_scope: str = field(default="", init=False)
+    _unreadable: dict[str, tuple[int, datetime]] = field(default_factory=dict, init=False)
+    """Camera → how many of its GOPs were not warned about yet, and when it was warned about last."""
 
     def __call__(self, item: Arrived) -> Iterator[Seen | DeadRecord]:
         """What becomes of one record."""
@@ -157,8 +162,6 @@ class Looker:
             if not look.frames:
                 yield _in_vain(gop, interval, str(faults[0]))
             yield self._dead(item, gop, faults[0])
-        else:
-            self.limit(item)
         if not look.frames:
             return
         start, end = _inside(gop, interval)
@@ -188,7 +191,9 @@ class Looker:
 
     def _dead(self, item: Arrived, gop: Gop, fault: Exception) -> DeadRecord:
         """The record as it came, closed where it came closed, with the reason."""
-        dead = DeadRecord(
+        metrics.count("passage_dead_records_total", flow=FLOW, error=type(fault).__name__)
+        self._warn(gop.camera, fault)
+        return DeadRecord(
             topic=self.topic,
             partition=item.partition,
             offset=item.offset,
@@ -198,8 +203,15 @@ class Looker:
             data=encode(msgspec.structs.replace(item.record, payload=b"")),
             found_at=self.now(),
         )
-        self.limit(dead)
-        return dead
+
+    def _warn(self, camera: str, fault: Exception) -> None:
+        untold, told_at = self._unreadable.get(camera, (0, None))
+        now = self.now()
+        if told_at is None or (now - told_at).total_seconds() >= WARN_EVERY_S:
+            log.error("camera %s: %d GOPs cannot be looked at, the last because: %s", camera, untold + 1, fault)
+            self._unreadable[camera] = (0, now)
+        else:
+            self._unreadable[camera] = (untold + 1, told_at)
 
 
 def bind_views(passage: Passage, keys: Keys) -> Passage:

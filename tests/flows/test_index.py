@@ -13,17 +13,22 @@ import msgspec
 import pytest
 
 from connectors import topics
+from connectors.broker import Outgoing
 from connectors.errors import GateSilent, KeyUnavailable, SiteError
 from connectors.gop import Gap, Gop, Seal
 from connectors.keys import HeldKeys
 from connectors.memory_broker import MemoryBroker
-from connectors.records import decode_dead
+from connectors.partitions import site_partitions
+from connectors.records import DeadRecord, decode_dead
 from connectors.sealing import PublicKeys, Sealer, open_view
 from connectors.site import Site
+from connectors.topic_source import Arrived
 from flows.drain import Drain
 from flows.errors import MostlyBad
 from flows.index import index
+from flows.looking import Keys, Looker
 from flows.share import Share
+from reid.finding import GopFindings, LookedInVain
 from reid.passage import Passage
 from tests.flows.draining import EndsAtTheEnd
 from tests.flows.failing import run_apart
@@ -190,21 +195,58 @@ def test_packets_that_do_not_decode_are_told_and_stop_nothing(site: Site, gops: 
     assert [error for error, _ in dead(broker)] == ["VideoError"]
 
 
-def test_a_flow_of_which_most_is_bad_stops(site: Site, gops: dict[str, list[Gop]]) -> None:
-    broker = MemoryBroker()
-    order, _ = write_order(site, ("c1",), (0, 200))
-    bad = [
+def many_broken(gop: Gop, count: int) -> list[Gop]:
+    return [
         msgspec.structs.replace(
-            broken(gops["c1"][0]),
+            broken(gop),
             sequence=n,
             first_at=START + timedelta(seconds=n),
             last_at=START + timedelta(seconds=n + 0.9),
         )
-        for n in range(80)
+        for n in range(count)
     ]
-    publish(broker, site, "r-1", replayed(order, {"c1": bad}))
+
+
+def test_a_flow_of_which_most_records_cannot_be_read_stops(site: Site) -> None:
+    broker = MemoryBroker()
+    order, _ = write_order(site, ("c1",), (0, 200))
+    broker.ensure_topic(topics.frames("r-1"), topics.settings(site, "r-1"))
+    place = site_partitions(site).of("c1")
+    broker.writer().write(topics.frames("r-1"), [Outgoing(place, "c1", b"rubbish %d" % n) for n in range(80)])
     with pytest.raises(MostlyBad, match="cannot be used"):
         run_apart(lambda: index(site, Share(), Drain(), order=order, broker=broker, detector=DETECTOR))
+
+
+def test_a_camera_whose_video_never_decodes_stops_no_other(site: Site, gops: dict[str, list[Gop]]) -> None:
+    broker = MemoryBroker()
+    order, _ = write_order(site, ("c1", "c2"), (0, 80))
+    publish(broker, site, "r-1", replayed(order, {"c1": gops["c1"], "c2": many_broken(gops["c2"][0], 80)}))
+    index(site, Share(), Drain(), order=order, broker=broker, detector=DETECTOR)
+    found = Found(broker, "r-1")
+    assert [p.camera for p in found.passages.values()] == ["c1", "c1"]
+    assert {(c.camera, c.status) for c in found.coverage.values()} >= {("c1", "indexed"), ("c2", "unreadable")}
+    assert [error for error, _ in dead(broker)] == ["VideoError"] * 80
+
+
+def test_a_camera_whose_video_never_decodes_is_told_once_a_minute(
+    gops: dict[str, list[Gop]], caplog: pytest.LogCaptureFixture
+) -> None:
+    now = START
+    looker = Looker(
+        detector=DETECTOR[0],
+        keys=Keys(None, lambda: False, lambda _: None),
+        fps=None,
+        cameras=frozenset({"c1", "c2"}),
+        intervals=None,
+        topic="frames.live",
+        now=lambda: now,
+    )
+    for bad in many_broken(gops["c2"][0], 150):
+        now = bad.last_at
+        assert [type(seen) for seen in looker(Arrived(bad, 0, bad.sequence))] == [LookedInVain, DeadRecord]
+    assert [type(seen) for seen in looker(Arrived(gops["c1"][0], 1, 0))] == [GopFindings]
+    told = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert [t.split(" cannot")[0] for t in told] == ["camera c2: 1 GOPs", "camera c2: 60 GOPs", "camera c2: 60 GOPs"]
 
 
 def test_gaps_are_covered_as_gaps_inside_the_interval(site: Site, gops: dict[str, list[Gop]]) -> None:
