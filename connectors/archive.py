@@ -42,7 +42,7 @@ from connectors.whole_file import sync_folder
 OPEN_SEGMENTS = 256
 """Segments held open at once: one a camera, and some for late records."""
 HELD_OPEN = timedelta(hours=2)
-"""A camera's segment is closed once another begins more than so long after it: nobody can rewrite what is held open."""
+"""A camera's segment is closed once another begins more than so long after it; late records may come until then."""
 LONGEST_GOP = timedelta(seconds=90)
 """How far before an interval a GOP that reaches into it may begin."""
 JOINED_WITHIN = timedelta(milliseconds=250)
@@ -253,33 +253,32 @@ class ArchiveReader:
 
 
 class ArchiveEraser:
-    """The keeper's side: what is past its date goes, and is gone when the call returns."""
+    """The keeper's side: what is past its date goes, and is gone when the call returns.
+
+    Recordings go by whole segments, a segment as soon as the limit has entered its hour. So nothing outlives the limit,
+    the last of an hour goes up to an hour before its date, and what is kept is never written anew: cut to the second,
+    an hour of video would be copied at every round that the limit spends in it.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def erase_before(self, camera: str, moment: datetime) -> int:
-        """Erase every record of a camera captured before `moment`; the number of bytes that went.
+        """Erase a camera's recordings of every hour that began before `moment`; the number of bytes that went.
 
-        A GOP with any frame before `moment` goes whole. A segment that holds both older and newer records is written
-        anew without the older. Raises ArchiveError while a segment to be rewritten is being recorded to.
+        An erasure that was killed midway is finished by the next. Where a recorder holds a segment open, it goes too.
         """
         gone = 0
         for day in ArchiveReader(self._root).days(camera):
             folder = self._root / camera / day
+            _clear_leftovers(folder)
             for segment in sorted(folder.glob("*.seg")):
-                rows = read_rows(segment)
-                keep = [row for row in rows if row.first_at >= moment]
-                if len(keep) == len(rows) and rows:
-                    continue
-                if not rows and _hour(segment) + timedelta(hours=1) > moment:
-                    continue
-                gone += segment.stat().st_size
-                if keep:
-                    gone -= self._rewrite(segment, keep)
-                else:
-                    segment.unlink()
+                if _hour(segment) < moment:
+                    gone += segment.stat().st_size
+                    # The index is only a cache: killed in between, a segment without one is found, and goes, as before.
                     segment.with_suffix(".idx").unlink(missing_ok=True)
+                    os.truncate(segment, 0)  # a recorder that holds it open must not keep its bytes on the disk
+                    segment.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
             else:
@@ -302,23 +301,17 @@ class ArchiveEraser:
 
     def oldest(self, camera: str) -> datetime | None:
         """Capture time of the oldest record held of a camera."""
-        times = [
-            row.first_at
-            for day in ArchiveReader(self._root).days(camera)[:1]
-            for segment in (self._root / camera / day).glob("*.seg")
-            for row in read_rows(segment)
-        ]
-        return min(times, default=None)
+        for day in ArchiveReader(self._root).days(camera):
+            times = [
+                row.first_at for segment in (self._root / camera / day).glob("*.seg") for row in read_rows(segment)
+            ]
+            if times:
+                return min(times)
+        return None
 
-    def _rewrite(self, segment: Path, keep: list[Row]) -> int:
-        lock = SegmentWriter(segment)  # refuses while a recorder holds it
-        fresh = segment.with_suffix(".seg.new")
-        fresh.unlink(missing_ok=True)
-        writer = SegmentWriter(fresh)
-        for row in keep:
-            writer.append(read_record(segment, row))
-        writer.close()
-        os.replace(fresh, segment)
-        os.replace(fresh.with_suffix(".idx"), segment.with_suffix(".idx"))
-        lock.close()
-        return segment.stat().st_size
+
+def _clear_leftovers(folder: Path) -> None:
+    """Unlink what a writing or erasing that was cut off left: segments half written, indexes without their segment."""
+    orphans = (index for index in folder.glob("*.idx") if not index.with_suffix(".seg").exists())
+    for left in (*folder.glob("*.new"), *orphans):
+        left.unlink()

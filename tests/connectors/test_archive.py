@@ -13,7 +13,7 @@ import pytest
 from connectors.archive import ArchiveEraser, ArchiveReader, ArchiveWriter, segment_path
 from connectors.bounds import Interval
 from connectors.errors import ArchiveCorrupt, ArchiveError, ArchiveFull
-from connectors.gop import Gap
+from connectors.gop import Gap, Gop
 from tests.connectors.gops import START, end, gop
 
 HOUR = Interval(START, START + timedelta(hours=1))
@@ -228,63 +228,118 @@ def test_two_writers_of_one_segment_are_refused(tmp_path: Path) -> None:
     two.append(gop("c2", 1))
 
 
-def test_erasing_takes_what_is_older_and_no_more(tmp_path: Path) -> None:
-    archive = writer(tmp_path)
-    hours = [gop("c1", n, at=START + timedelta(minutes=20 * n)) for n in range(9)]
-    for g in hours:
-        archive.append(g)
-    archive.append(gop("c2", 0))
+def files(root: Path) -> dict[str, int]:
+    return {f.name: f.stat().st_size for f in root.rglob("*") if f.is_file()}
+
+
+def hours(root: Path, count: int, *more: Gop | Gap) -> None:
+    archive = writer(root)
+    for record in (*(gop("c1", n, at=START + timedelta(minutes=20 * n)) for n in range(3 * count)), *more):
+        archive.append(record)
     archive.close()
-    eraser = ArchiveEraser(tmp_path)
-    before = sum(f.stat().st_size for f in tmp_path.rglob("c1/**/*.seg"))
-    gone = eraser.erase_before("c1", START + timedelta(minutes=100))
-    day = Interval(START, START + timedelta(days=1))
-    assert found(tmp_path, day) == [5, 6, 7, 8]
+
+
+def test_erasing_takes_whole_hours_as_soon_as_the_limit_has_entered_them(tmp_path: Path) -> None:
+    hours(tmp_path, 3, gop("c2", 0))
+    eraser, day = ArchiveEraser(tmp_path), Interval(START, START + timedelta(days=1))
+    whole = files(tmp_path / "c1")
+    assert eraser.erase_before("c1", START) == 0
+    assert files(tmp_path / "c1") == whole
+    gone = eraser.erase_before("c1", START + timedelta(minutes=61))
+    assert found(tmp_path, day) == [6, 7, 8]
+    left = files(tmp_path / "c1")
+    assert left.items() < whole.items()  # what stays is not written anew
+    assert gone == sum(size for name, size in whole.items() if name not in left and name.endswith(".seg"))
     assert found(tmp_path, day, "c2") == [0]
-    assert before - gone == sum(f.stat().st_size for f in tmp_path.rglob("c1/**/*.seg"))
-    assert hours[4].payload not in b"".join(f.read_bytes() for f in tmp_path.rglob("*") if f.is_file())
-    assert eraser.oldest("c1") == START + timedelta(minutes=100)
     eraser.erase_before("c1", START + timedelta(days=2))
     assert not (tmp_path / "c1").exists()
     assert eraser.oldest("c1") is None
 
 
-def test_a_segment_being_recorded_to_is_not_rewritten(tmp_path: Path) -> None:
-    archive = writer(tmp_path)
-    for n in range(3):
-        archive.append(gop("c1", n))
-    with pytest.raises(ArchiveError, match="written by another process"):
-        ArchiveEraser(tmp_path).erase_before("c1", START + timedelta(seconds=1))
-    archive.close()
-    assert found(tmp_path) == [0, 1, 2]
+def test_nothing_outlives_the_limit_and_nothing_stays_due(tmp_path: Path) -> None:
+    """The keeper erases a camera whose `oldest` is before the limit: it must find none again with the same limit."""
+    began = START + timedelta(minutes=30)
+    gap = Gap(
+        camera="c1",
+        scope="live",
+        run="r",
+        sequence=1,
+        started_at=began,
+        ended_at=began + timedelta(hours=1),
+        reason="x",
+    )
+    hours(tmp_path, 26, gap)
+    eraser = ArchiveEraser(tmp_path)
+    for minutes in range(0, 26 * 60 + 1, 10):
+        limit = START + timedelta(minutes=minutes)
+        oldest = eraser.oldest("c1")
+        if oldest is not None and oldest < limit:
+            eraser.erase_before("c1", limit)
+            oldest = eraser.oldest("c1")
+        assert oldest is None or oldest >= limit
+    assert not (tmp_path / "c1").exists()
 
 
-def test_hours_that_are_over_can_be_rewritten_while_recording_goes_on(tmp_path: Path) -> None:
+class _Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("survives", range(6))
+def test_an_erasure_killed_midway_is_finished_by_the_next(
+    tmp_path: Path, survives: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hours(tmp_path, 26)
+    (folder,) = (tmp_path / "c1").glob("2026-11-20")
+    (folder / "07-0123abcd.seg.new").write_bytes(b"what an older version left half written")
+    (folder / "07-0123abcd.seg.idx").write_bytes(b"its index")
+    (folder / "06-0123abcd.idx").write_bytes(b"an index without its segment")
+    eraser, limit, steps = ArchiveEraser(tmp_path), START + timedelta(hours=20), iter(range(100))
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if next(steps) == survives:
+            raise _Killed
+        real(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", unlink)
+        with pytest.raises(_Killed):
+            eraser.erase_before("c1", limit)
+    assert (oldest := eraser.oldest("c1")) is not None and oldest < limit
+    eraser.erase_before("c1", limit)
+    assert eraser.oldest("c1") == START + timedelta(hours=20)
+    assert {f.suffix for f in tmp_path.rglob("*") if f.is_file()} == {".seg", ".idx"}
+    assert len(files(tmp_path)) == 2 * 6
+
+
+def test_a_day_without_a_record_hides_no_later_one(tmp_path: Path) -> None:
+    hours(tmp_path, 1)
+    (tmp_path / "c1" / "2026-11-19").mkdir()
+    (tmp_path / "c1" / "2026-11-19" / "08-0123abcd.seg").touch()
+    assert ArchiveEraser(tmp_path).oldest("c1") == START
+    assert ArchiveEraser(tmp_path).erase_before("c1", START) == 0
+    assert ArchiveReader(tmp_path).days("c1") == ["2026-11-20"]
+
+
+def test_hours_past_their_date_go_while_a_recorder_holds_them_open(tmp_path: Path) -> None:
     archive, eraser = writer(tmp_path), ArchiveEraser(tmp_path)
+    for n in range(9):
+        archive.append(gop("c1", n, at=START + timedelta(minutes=20 * n)))
+    archive.append(gop("c2", 0))  # it is silent since
+    held = [os.open(f, os.O_RDONLY) for f in sorted(tmp_path.glob("c?/*/*.seg"))]
+    for camera in ("c1", "c2"):
+        assert eraser.erase_before(camera, START + timedelta(minutes=100)) > 0
     day = Interval(START, START + timedelta(days=1))
-
-    def at(hour: int, minute: int) -> datetime:
-        return START + timedelta(hours=hour, minutes=minute)
-
-    def append(camera: str, *hours: int) -> None:
-        for hour in hours:
-            for half in (0, 1):
-                assert archive.append(gop(camera, 2 * hour + half, at=at(hour, 30 * half)))
-
-    append("c2", 0)  # it is behind, or silent since
-    append("c1", 0, 1, 2, 3)
-    assert eraser.erase_before("c1", at(0, 20)) > 0
-    assert found(tmp_path, day) == [1, 2, 3, 4, 5, 6, 7]
-    for camera, still_open in (("c1", at(1, 20)), ("c2", at(0, 20))):
-        with pytest.raises(ArchiveError, match="written by another process"):
-            eraser.erase_before(camera, still_open)
-    # What comes late finds its hour again, and is held once.
-    late = gop("c1", 99, at=at(0, 45))
-    assert archive.append(late) and not archive.append(late)
-    append("c1", 4)
-    assert eraser.erase_before("c1", at(1, 20)) > 0
+    assert found(tmp_path, day) == [6, 7, 8] and not (tmp_path / "c2").exists()
+    assert [os.fstat(f).st_size > 0 for f in held] == [False, False, True, False]  # not even behind its open file
+    for f in held:
+        os.close(f)
+    # Recording goes on, and what comes for an hour that went goes nowhere.
+    assert archive.append(gop("c1", 9, at=START + timedelta(hours=3)))
+    assert archive.append(gop("c2", 1, at=START + timedelta(hours=3)))
+    archive.append(gop("c1", 99, at=START + timedelta(minutes=90)))
     archive.close()
-    assert found(tmp_path, day) == [3, 4, 5, 6, 7, 8, 9] and found(tmp_path, day, "c2") == [0, 1]
+    assert found(tmp_path, day) == [6, 7, 8, 9] and found(tmp_path, day, "c2") == [1]
 
 
 def test_views_are_put_got_and_erased(tmp_path: Path) -> None:
