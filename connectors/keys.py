@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import httpx
@@ -14,6 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from connectors.errors import GateSilent, KeyUnavailable
 from connectors.gop import Seal
 from connectors.sealing import open_data_key
+
+HELD_S = 3600.0
+"""How long a data key is held after its last use: it serves one camera's hour of video."""
 
 
 class KeyProvider(Protocol):
@@ -37,23 +42,38 @@ class HeldKeys:
 
 
 class GateKeys:
-    """Asks the gate, once for each sealed key; the answers are kept until `forget`.
+    """Asks the gate once for each sealed key, and holds the answer for `HELD_S` after its last use.
+
+    So destroying a day's private key closes that day for whoever holds this too, however long it runs.
 
     `POST {gate}/component/data-keys` with `Authorization: Bearer token` and JSON
     `{"scope": …, "seals": [{"key_id", "day", "sealed_key" (base64), "nonce" (base64)}]}`; the answer is
     `{"keys": [base64, …]}` in the same order, or 403 with a reason.
     """
 
-    def __init__(self, gate: str, token: str, client: httpx.Client | None = None, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        gate: str,
+        token: str,
+        client: httpx.Client | None = None,
+        timeout_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._url = gate.rstrip("/") + "/component/data-keys"
         self._client = client or httpx.Client(timeout=timeout_s, trust_env=False)
         self._authorization = {"Authorization": f"Bearer {token}"}
-        self._known: dict[tuple[str, bytes], bytes] = {}
+        self._clock = clock
+        self._held: OrderedDict[tuple[str, bytes], tuple[bytes, float]] = OrderedDict()
+        """Scope and sealed key → data key and when it was last used; the one used longest ago comes first."""
 
     def data_key(self, seal: Seal, scope: str) -> bytes:
         """The key, from memory or from the gate."""
-        known = self._known.get((scope, seal.sealed_key))
-        return known if known is not None else self.data_keys([seal], scope)[0]
+        self._drop_unused()
+        held = self._held.get((scope, seal.sealed_key))
+        if held is None:
+            return self.data_keys([seal], scope)[0]
+        self._hold(seal, scope, held[0])
+        return held[0]
 
     def data_keys(self, seals: Sequence[Seal], scope: str) -> list[bytes]:
         """Several at once. Raises KeyUnavailable."""
@@ -75,9 +95,13 @@ class GateKeys:
         if len(keys) != len(seals):
             raise KeyUnavailable(f"the gate gave {len(keys)} keys for {len(seals)} seals")
         for seal, key in zip(seals, keys, strict=True):
-            self._known[(scope, seal.sealed_key)] = key
+            self._hold(seal, scope, key)
         return keys
 
-    def forget(self) -> None:
-        """Drop every key held."""
-        self._known.clear()
+    def _hold(self, seal: Seal, scope: str, key: bytes) -> None:
+        self._held[(scope, seal.sealed_key)] = (key, self._clock())
+        self._held.move_to_end((scope, seal.sealed_key))
+
+    def _drop_unused(self) -> None:
+        while self._held and self._clock() - next(iter(self._held.values()))[1] > HELD_S:
+            self._held.popitem(last=False)

@@ -176,8 +176,8 @@ class Gate:
 TOKEN = "t0ken"
 
 
-def gate_keys(gate: Any, token: str = TOKEN) -> GateKeys:
-    return GateKeys("http://127.0.0.1:18600", token, httpx.Client(transport=httpx.MockTransport(gate)))
+def gate_keys(gate: Any, token: str = TOKEN, **more: Any) -> GateKeys:
+    return GateKeys("http://127.0.0.1:18600", token, httpx.Client(transport=httpx.MockTransport(gate)), **more)
 
 
 def test_the_gate_is_asked_once_for_each_key(sealer: Sealer, private_key: X25519PrivateKey) -> None:
@@ -187,10 +187,28 @@ def test_the_gate_is_asked_once_for_each_key(sealer: Sealer, private_key: X25519
     opened = [open_gop(g, keys.data_key(g.seal, "r-1")) for g in sealed if g.seal is not None]
     assert opened == [gop(sequence=n) for n in range(5)]
     assert gate.asked == 1
-    keys.forget()
-    assert sealed[0].seal is not None
-    keys.data_key(sealed[0].seal, "r-1")
-    assert gate.asked == 2
+
+
+def test_a_key_is_held_no_longer_than_an_hour_after_its_last_use(sealer: Sealer, private_key: X25519PrivateKey) -> None:
+    now = [0.0]
+    gate = Gate(HeldKeys({DAY: private_key}))
+    keys = gate_keys(gate, clock=lambda: now[0])
+    hours = [sealer.seal(gop(at=START + timedelta(hours=h))).seal for h in range(12)]
+    for hour in hours:
+        for minute in range(0, 60, 10):
+            assert hour is not None and len(keys.data_key(hour, "r-1")) == 32
+            assert len(keys._held) <= 2, f"at minute {minute}"
+            now[0] += 600
+    assert gate.asked == 12
+    # The day's key is destroyed: what was held for the hours before opens nothing any more.
+    gate.held = HeldKeys({})
+    assert hours[0] is not None and hours[-1] is not None
+    with pytest.raises(KeyUnavailable, match="is destroyed"):
+        keys.data_key(hours[0], "r-1")
+    assert keys.data_key(hours[-1], "r-1")
+    now[0] += 3601
+    with pytest.raises(KeyUnavailable, match="is destroyed"):
+        keys.data_key(hours[-1], "r-1")
 
 
 def _away(request: httpx.Request) -> httpx.Response:
