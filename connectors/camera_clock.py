@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import av
 
+from connectors.errors import CameraUnreadable
 from connectors.gop import Clock
 
 log = logging.getLogger(__name__)
@@ -19,10 +20,15 @@ TRUSTED_WITHIN_S = 60.0
 """A camera's own clock further than this from ours is not believed; arrival is used and said."""
 ADJUST_OVER_S = {"stream": 0.05, "arrival": 0.5, "file": 1e9}
 """A drift over this is taken up at the next GOP; below it time runs on evenly."""
+JUMP_S = 2.0
+"""A picture so much later than the one before that comes as much too soon, or so much earlier, is a jump of time."""
 
 
 class CameraClock:
-    """Keeps the offset from presentation time to UTC. It moves only between GOPs, and never makes time run back."""
+    """Keeps the offset from presentation time to UTC. It moves only between GOPs, and never makes time run back.
+
+    So a camera whose own time jumps must be connected anew: stamps that ran ahead would hold all that follows.
+    """
 
     def __init__(self, start_utc: datetime | None, first_pts_us: int | None, camera: str) -> None:
         self._camera = camera
@@ -31,17 +37,21 @@ class CameraClock:
         self._newest_us: int | None = None
         self._last_at: datetime | None = None
         self._warned = False
+        self._last_pts_us: int | None = None
+        self._ahead_us = 0
+        """The most that presentation time was ahead of arrival. It sinks by a thousandth, over any quartz's drift."""
         self.source: Clock = "file" if start_utc is not None else "arrival"
         if start_utc is not None and first_pts_us is not None:
             self._offset_us = _us(start_utc) - first_pts_us
 
     def saw(self, pts_us: int, packet: av.Packet, now: Callable[[], datetime]) -> None:
-        """Note a packet's arrival and what the sender says of its time."""
+        """Note a packet's arrival and what the sender says of its time. Raises CameraUnreadable where that jumps."""
         if self._start_utc is not None:
             if self._offset_us is None:
                 self._offset_us = _us(self._start_utc) - pts_us
             return
         arrived = _us(now())
+        self._refuse_jump(pts_us, arrived)
         source: Clock = "arrival"
         wall = arrived
         said = _producer_time_us(packet)
@@ -66,6 +76,23 @@ class CameraClock:
                 self._newest_us = offset
             else:  # of arrivals the earliest is nearest to the truth: delays only add
                 self._newest_us = offset if self._newest_us is None else min(self._newest_us, offset)
+
+    def _refuse_jump(self, pts_us: int, arrived_us: int) -> None:
+        """What was lost or held up on the way makes pictures late, never early; time that jumps ahead does."""
+        ahead = pts_us - arrived_us
+        if self._last_pts_us is None:
+            self._ahead_us = ahead
+        else:
+            step = pts_us - self._last_pts_us
+            early = ahead - self._ahead_us
+            if step < -JUMP_S * 1e6 or min(step, early) > JUMP_S * 1e6:
+                raise CameraUnreadable(
+                    f"camera {self._camera}: its time jumps by {step / 1e6:+.1f} s between two pictures; "
+                    "have the camera keep its clock by NTP",
+                    "time jumps",
+                )
+            self._ahead_us = max(ahead, self._ahead_us - abs(step) // 1000)
+        self._last_pts_us = pts_us
 
     def at(self, pts_us: int) -> datetime:
         """UTC of a presentation time by the offset that holds now."""

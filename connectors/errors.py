@@ -45,6 +45,7 @@ CameraState = Literal[
     "unknown codec",
     "no keyframe",
     "damaged video",
+    "time jumps",
     "reading failed",
 ]
 """What is wrong with a camera in a word or two: operations shows it, the page in the reader's language."""

@@ -528,6 +528,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "camera_no_keyframe": ("images clés absentes ou trop rares", "keyframes missing or too rare"),
     "camera_damaged_video": ("images abîmées", "damaged video"),
+    "camera_time_jumps": ("l'horloge de la caméra saute", "the camera's time jumps"),
     "camera_reading_failed": ("lecture arrêtée par une erreur du programme", "reading ended by a program error"),
     "camera_capture_is_down": ("capture arrêtée", "capture is down"),
     "class_car": ("voiture", "car"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connectors.camera_clock import CameraClock
+from connectors.errors import CameraUnreadable
 
 NOW = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,3 +96,42 @@ def test_a_slow_drift_of_the_camera_is_taken_up_between_gops() -> None:
         saw(clock, n, after(n * 1.2))
         first = settled(clock, n, n + 0.9)
     assert abs((first - after(3.6)).total_seconds()) < 0.5
+
+
+@pytest.mark.parametrize("says", [False, True])
+@pytest.mark.parametrize("jump_s", [3.0, 45.0, 3600.0, -3.0, -45.0])
+def test_a_jump_of_the_cameras_time_ends_the_connection(jump_s: float, says: bool) -> None:
+    clock = CameraClock(None, None, "place")
+    for n in range(100):
+        saw(clock, n / 25, after(n / 25), after(n / 25) if says else None)
+    with pytest.raises(CameraUnreadable, match=rf"place: its time jumps by \{jump_s:+.0f}\.0 s") as raised:
+        saw(clock, 4 + jump_s, after(4.1), after(4.1 + jump_s) if says else None)
+    assert raised.value.state == "time jumps"
+
+
+def test_what_is_held_up_or_lost_on_the_way_is_no_jump() -> None:
+    clock = CameraClock(None, None, "c")
+    for n in range(100):
+        saw(clock, n / 25, after(n / 25))
+    saw(clock, 14, after(14))  # ten seconds were lost
+    for n in range(50):  # the next two come twelve seconds late, all at once
+        saw(clock, 14 + n / 25, after(28))
+    saw(clock, 28, after(28.1))  # the camera had no room for what lay between
+    saw(clock, 27.8, after(28.1))  # pictures come in the order in which they are decoded
+    for n in range(10):  # one picture in five seconds is a rate too
+        saw(clock, 33 + 5 * n, after(33.1 + 5 * n))
+
+
+def test_a_jump_shows_after_days_of_a_slow_clock() -> None:
+    clock = CameraClock(None, None, "c")
+    for n in range(1, 3 * 8640):
+        saw(clock, 10 * n * 0.9999, after(10 * n))
+    assert clock._last_pts_us is not None
+    with pytest.raises(CameraUnreadable, match="its time jumps"):
+        saw(clock, clock._last_pts_us / 1e6 + 4, after(10 * n + 0.04))
+
+
+def test_a_files_own_time_may_jump() -> None:
+    clock = CameraClock(NOW, 0, "c")
+    for pts_s in (0, 60, 3):
+        saw(clock, pts_s, NOW)
