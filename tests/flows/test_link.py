@@ -32,6 +32,7 @@ from tests.flows.sites import site_of, write_order
 from tests.reid.made_town import CAMERAS, POSITIONS, START, MadeTown, made_town
 
 HOUR = Interval(START, START + timedelta(hours=1))
+ONE = made_town(3, vehicles=1, seconds=10).passages[0]
 BOUNDS = Bounds("r-1", frozenset(CAMERAS), (HOUR,), datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -198,3 +199,53 @@ def test_continuous_linking_gives_every_passage_a_vehicle_as_time_goes_on(town: 
             words[word.passage_id] = word.vehicle_id
     assert len(words) >= 0.9 * len(town.passages)
     assert len(set(words.values())) < len(words)
+
+
+def drives(vehicle: str, camera: str, at_s: float) -> Passage:
+    started = START + timedelta(seconds=at_s)
+    return msgspec.structs.replace(
+        ONE,
+        id=f"{vehicle}@{camera}",
+        scope="live",
+        camera=camera,
+        started_at=started,
+        ended_at=started + timedelta(seconds=4),
+    )
+
+
+def in_order_of_coming(until_s: int, lag_s: float) -> list[Passage]:
+    """A vehicle every minute from camera a to camera b, whose passages come `lag_s` seconds late."""
+    coming = []
+    for s in range(0, until_s, 60):
+        coming += [(s, drives(str(s), "a", s)), (s + lag_s, drives(str(s), "b", s + 15))]
+    return [passage for at, passage in sorted(coming, key=lambda c: c[0]) if at < until_s]
+
+
+@pytest.mark.parametrize("lag_s", [0, 1200, 5000])
+def test_passages_that_come_late_are_given_vehicles_too(lag_s: float) -> None:
+    """Each index process has its share of the cameras, and may be behind by as long as it was away."""
+    linking, positions, words = Linking("live"), {"a": (0.0, 0.0), "b": (150.0, 0.0)}, dict[str, str]()
+    coming, held = in_order_of_coming(6600, lag_s), 0
+    for passage in coming:
+        words |= {w.passage_id: w.vehicle_id for w in linking.take(passage, positions, continuous=True)}
+        held = max(held, len(linking.passages))
+    # Only what came since the last decision may be without one.
+    assert len({p.id for p in coming} - words.keys()) <= 4
+    # Two passages a minute, held for a window, and for as long as b is behind, an hour at most.
+    assert held <= (900 + (lag_s if lag_s <= 3600 else 0)) / 30 + 5
+    if lag_s <= 3600:
+        late = [p.id.removesuffix("@b") for p in coming if p.camera == "b"][-20:-5]
+        assert sum(words[f"{v}@a"] == words[f"{v}@b"] for v in late) >= 14
+
+
+def test_a_camera_that_was_late_and_gives_nothing_more_holds_nothing_back() -> None:
+    linking, positions = Linking("live"), {"a": (0.0, 0.0), "b": (150.0, 0.0)}
+    for passage in in_order_of_coming(3600, 1200):
+        linking.take(passage, positions, continuous=True)
+    assert len(linking.passages) > 2 * 900 / 60
+    newest = linking.newest
+    assert newest is not None
+    for s in range(60, 2400, 60):
+        linking.take(drives(f"later {s}", "a", (newest - START).total_seconds() + s), positions, continuous=True)
+    assert len(linking.passages) <= 900 / 60 + 2
+    assert not linking.vehicles.keys() - linking.passages.keys() and "b" not in linking.late
