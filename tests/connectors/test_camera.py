@@ -306,3 +306,31 @@ def test_keyframes_far_apart_are_warned_about_once(tmp_path: Path, caplog: pytes
     far = {"g": "300", "preset": "ultrafast", "sc_threshold": "0"}
     read(file_camera(make_video(tmp_path / "a.mp4", options=far, frames=700)))
     assert len([r for r in caplog.records if "a keyframe only every 12 s" in r.message]) == 1
+
+
+class Jumping:
+    """A file as a stream whose time jumps at its sixtieth packet."""
+
+    def __init__(self, path: Path, jump_s: float) -> None:
+        self._file, self._jump_s = av.open(str(path)), jump_s
+        self.streams, self.close = self._file.streams, self._file.close
+
+    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+        for number, packet in enumerate(self._file.demux(stream)):
+            if number >= 60 and packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                packet.pts += round(self._jump_s / packet.time_base)
+                packet.dts += round(self._jump_s / packet.time_base)
+            yield packet
+
+
+@pytest.mark.parametrize("jump_s", [45.0, -45.0])
+def test_no_group_is_stamped_over_a_jump_of_the_streams_time(
+    tmp_path: Path, jump_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream: Any = Jumping(make_video(tmp_path / "a.ts", options=H264), jump_s)
+    monkeypatch.setattr(CameraReader, "_open", lambda reader: stream)
+    gops: list[Gop] = []
+    with pytest.raises(CameraUnreadable, match="its time jumps by"):
+        for gop in CameraReader(rtsp(1), run="r", now=lambda: START).gops():
+            gops.append(gop)
+    assert gops and gops[-1].last_at - gops[0].first_at < timedelta(seconds=60 / 25)
