@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from connectors.bounds import Interval
+from connectors.errors import ArchiveError
 from connectors.gop import Seal
 from connectors.sealing import open_view
 from gate import coverage, rewind, search, traces
@@ -93,7 +94,10 @@ class Acts:
         view = row.passage.views[number]
         if not any(i.holds(view.at) for i in permit.bounds.intervals):
             raise NotFound("this picture lies outside the grant")
-        data = view.jpeg or gate.archive.get_view(view.reference)
+        try:
+            data = view.jpeg or gate.archive.get_view(view.reference)
+        except ArchiveError:
+            raise NotFound("this picture is no longer held: pictures go up to an hour before their passage") from None
         if not view.sealed:
             return data
         seal = msgspec.msgpack.decode(view.sealed, type=Seal)

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from connectors.archive import ArchiveEraser
 from connectors.bounds import Interval
 from gate.client import GateClient
 from gate.errors import (
@@ -151,12 +152,15 @@ def test_passages_of_another_scope_are_as_absent_as_none(case: tuple[Town, str, 
 
 
 def test_pictures_are_opened_in_the_gate(case: tuple[Town, str, GateClient, str]) -> None:
-    _, _, tech, grant = case
+    town, _, tech, grant = case
     passage = tech.search(grant).passages[0]
     data = tech.picture(grant, passage.id, 0)
     assert canaries(data) == {(passage.camera, int(passage.started_at.timestamp()))}
     with pytest.raises(NotFound):
         tech.picture(grant, passage.id, 1)
+    ArchiveEraser(town.site.archive_dir).erase_views_before(passage.started_at + timedelta(hours=1))
+    with pytest.raises(NotFound, match="no longer held"):
+        tech.picture(grant, passage.id, 0)
 
 
 def test_still(case: tuple[Town, str, GateClient, str]) -> None:
