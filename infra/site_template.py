@@ -23,7 +23,7 @@ port = 19092                      # the embedded Apache Kafka (it uses the next 
 # bootstrap = "kafka1:9093,kafka2:9093"   # or a Kafka of the town's
 # security = "sasl_ssl"                   # and how it is spoken to
 heap_mb = 512
-live_hours = 24                   # how long the live topic keeps what the archive holds; never longer than retention_days
+live_hours = 24                   # how long the live topic keeps what is in the archive; within retention_days
 
 [store]
 port = 18123                      # the embedded ClickHouse engine
