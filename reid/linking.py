@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,10 @@ class Linking:
     late: dict[str, tuple[float, datetime]] = field(default_factory=dict)
     """Camera → how many seconds its latest passage was behind the newest of all, and the time of that one."""
     ended: set[tuple[str, datetime]] = field(default_factory=set)
+
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        """From a snapshot of `flows.link`, also from one made before some field was there."""
+        self.__init__(**state[1])  # type: ignore[misc]
 
     def take(
         self,

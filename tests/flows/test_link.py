@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -249,3 +250,15 @@ def test_a_camera_that_was_late_and_gives_nothing_more_holds_nothing_back() -> N
         linking.take(drives(f"later {s}", "a", (newest - START).total_seconds() + s), positions, continuous=True)
     assert len(linking.passages) <= 900 / 60 + 2
     assert not linking.vehicles.keys() - linking.passages.keys() and "b" not in linking.late
+
+
+def test_a_snapshot_of_before_a_field_was_there_is_taken_up(town: MadeTown) -> None:
+    before = Linking("live")
+    for passage in town.passages[:5]:
+        before.take(passage, {}, {}, continuous=True)
+    _, fields = before.__reduce_ex__(4)[2]  # type: ignore[misc,index]
+    after = Linking.__new__(Linking)
+    after.__setstate__((None, {name: value for name, value in fields.items() if name not in ("fresh", "late")}))
+    assert after.passages == before.passages and not after.fresh
+    after.take(town.passages[5], {}, {}, continuous=True)
+    assert pickle.loads(pickle.dumps(before)).passages == before.passages  # noqa: S301
