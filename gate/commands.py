@@ -63,13 +63,14 @@ def sign_in(
     """
     password = os.environ.get("PASSAGE_PASSWORD") or typer.prompt("Password", hide_input=True)
     gate = client(site)
-    if gate.token is not None:
-        # Whoever signed in here before is not on duty any more.
-        with contextlib.suppress(GateError):
-            gate.sign_out()
-    gate.token = None
+    before, gate.token = gate.token, None
     who = gate.sign_in(login, password, code or typer.prompt("Code"))
     keep_session(gate.token or "")
+    if before is not None:
+        # Whoever signed in here before is not on duty any more.
+        with contextlib.suppress(GateError):
+            gate.token = before
+            gate.sign_out()
     show(who, as_json, tabled(f"{who.name} ({', '.join(who.roles)})", ["warnings"], [[w] for w in who.warnings]))
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -22,6 +23,7 @@ from connectors.bounds import Bounds
 from connectors.errors import ConnectorError
 from connectors.gop import FrameRecord, Gap, Gop, Seal
 from connectors.sealing import KEY_BYTES, NONCE_BYTES, associated_data, seal_data_key
+from gate.access import LegalBasis
 from gate.database import OrderRow, RequisitionRow
 from gate.errors import BasisNotOpen, GateError, KeyDestroyed
 from gate.gate import Gate
@@ -93,8 +95,9 @@ class Evidence:
         with gate.journal.act("evidence.secure", because, details) as outcome:
             self._copy(opened, outcome)
             with gate.evidence_lock:
-                _in_force(gate, opened.requisition)
-                gate.orders.write(opened, "exhibits")
+                # It may have been prolonged while it was copied.
+                ends = _in_force(gate, opened.requisition).expires_at
+                gate.orders.write(replace(opened, expires_at=ends), "exhibits")
 
     def _copy(self, opened: Opened, outcome: Outcome) -> None:
         gate = self._gate
@@ -185,8 +188,9 @@ def _name(order: str) -> str:
     return f"evidence/{order}"
 
 
-def _in_force(gate: Gate, requisition: str) -> None:
+def _in_force(gate: Gate, requisition: str) -> LegalBasis:
     with gate.database.read() as s:
         basis = basis_of(s, requisition)
     if not basis.in_force(gate.now()):
         raise BasisNotOpen(f"{basis.reference} is no longer in force")
+    return basis

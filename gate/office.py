@@ -196,9 +196,10 @@ class Office:
             outcome.note(orders=[o.order for o in opened])
             if amendment.expires_at is not None:
                 # A signed order ends on its own: what was prolonged is signed anew.
-                for order in gate.requisitions.ordered(identifier):
-                    if gate.orders.known(order.order) and not gate.orders.closing(order.order):
-                        gate.orders.write(order, "exhibits")
+                with gate.evidence_lock:
+                    for order in gate.requisitions.ordered(identifier):
+                        if gate.orders.known(order.order) and not gate.orders.closing(order.order):
+                            gate.orders.write(order, "exhibits")
         self._begin()
         return gate.requisitions.info(identifier)
 

@@ -19,6 +19,7 @@ from connectors.orders import load_orders_key, read_close, read_order
 from flows.replay import replayed
 from gate.alarms import standing
 from gate.closure import begin_closure, expire, finish_closures, take_up_closures
+from gate.database import RequisitionRow
 from gate.errors import BasisNotOpen
 from gate.evidence import Evidence
 from gate.keeper import Keeper
@@ -398,6 +399,25 @@ def test_a_requisition_that_is_prolonged_has_its_orders_signed_anew(town: Town) 
     town.client("chef").amend(requisition, reference="bis", document=b"%PDF-1.4 bis", expires_at=later)
     again = read_order(file.read_bytes(), key, START + timedelta(days=3))
     assert (again.id, again.expires_at, set(again.cameras)) == (order, later, {"mairie", "gare"})
+
+
+def test_one_that_is_prolonged_while_it_is_copied_is_ordered_until_its_new_end(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later, copy = START + timedelta(days=20), Evidence._copy
+
+    def slow(evidence: Evidence, opened: Any, outcome: Any) -> None:
+        copy(evidence, opened, outcome)
+        # Not by a client: the town's own office would wait for this very copy.
+        with town.gate.database.write() as rows:
+            rows.get_one(RequisitionRow, opened.requisition).expires_at = later
+
+    monkeypatch.setattr(Evidence, "_copy", slow)
+    requisition = town.opened(expires_at=START + timedelta(days=2))
+    (order,) = town.gate.requisitions.orders(requisition)
+    file = town.folder / "orders" / f"{order}.order"
+    written = read_order(file.read_bytes(), load_orders_key(town.gate.folders.public), START + timedelta(days=3))
+    assert written.expires_at == later
 
 
 def test_an_amendment_secures_what_it_adds(town: Town) -> None:
