@@ -46,9 +46,9 @@ def test_it_says_what_was_handed_over_erased_destroyed_and_proved(town: Town, tm
     (town.folder / "orders" / f"{requisition}-1.closed").touch()
     keeper = Keeper(town.gate, town.store)
     keeper.close_requisitions()
-    town.record(START + timedelta(minutes=30), 10, ["gare"])
+    town.record(START + timedelta(minutes=70), 10, ["gare"])
     began = START + timedelta(days=30)
-    for minutes in (20, 40):
+    for minutes in (20, 80):
         town.clock.at = began + timedelta(minutes=minutes)
         town.gate.clock_guard.confirm()
         assert keeper.destroy()
@@ -61,7 +61,7 @@ def test_it_says_what_was_handed_over_erased_destroyed_and_proved(town: Town, tm
     assert failed.details["not_looked_at"] == ["store"] and good.details["found"] == []
     assert destroyed.details["cameras"] == ["gare", "mairie", "pont"] and destroyed.details["bytes"] > 0
     assert destroyed.details["failed"] == []
-    assert destroyed.details["before"] == (START + timedelta(minutes=40)).isoformat()
+    assert destroyed.details["before"] == (START + timedelta(minutes=80)).isoformat()
     assert erased.requisition == sent.requisition == "PV 2026/1234"
     assert sent.details["to"] == "Capitaine Durand" and sent.details["number"].startswith(requisition[:9])
     assert found.recordings == ()

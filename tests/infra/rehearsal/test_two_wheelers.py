@@ -40,7 +40,8 @@ def test_sizes_are_those_of_what_is_ridden() -> None:
 def test_none_is_a_shape_of_the_towns() -> None:
     towns = {body_mesh(name).points.tobytes() for name in ("scooter", "maxi_scooter", "motorbike", "cruiser")}
     assert not towns & {random_two_wheeler(seed).points.tobytes() for seed in SEEDS}
-    assert [body_mesh(ANY_TWO_WHEELER, (), seed) for seed in SEEDS] == [random_two_wheeler(seed) for seed in SEEDS]
+    for seed in SEEDS:
+        assert (body_mesh(ANY_TWO_WHEELER, (), seed).points == random_two_wheeler(seed).points).all()
 
 
 def test_no_shipped_plan_and_no_fleet_that_names_none_has_them() -> None:
