@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connectors.archive_segment import write_fault
-from connectors.errors import ArchiveError
+from connectors.errors import ArchiveError, ViewGone
 from connectors.whole_file import write_whole
 
 VIEWS = "views"
@@ -43,11 +43,11 @@ class ArchiveViews:
         return reference
 
     def get(self, reference: str) -> bytes:
-        """A view. Raises ArchiveError when there is none of that name."""
+        """A view. Raises ViewGone when it is not held any more, ArchiveError for what is no reference."""
         try:
             return self._file(reference).read_bytes()
         except FileNotFoundError:
-            raise ArchiveError(f"the archive holds no view {reference}; it may be past its date") from None
+            raise ViewGone(f"the archive holds no view {reference}; it may be past its date") from None
 
     def erase(self, scope: str) -> None:
         """Erase a scope's views."""

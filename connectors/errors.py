@@ -17,7 +17,8 @@ ConnectorError
 │   └── OffsetGone           the broker has erased what was to be read next
 ├── ArchiveError             the archive cannot keep or give
 │   ├── ArchiveFull          no room left on the disk
-│   └── ArchiveCorrupt       a segment is damaged
+│   ├── ArchiveCorrupt       a segment is damaged
+│   └── ViewGone             a picture of a passage is not held any more
 ├── StoreError               ClickHouse refuses
 │   ├── StoreUnavailable     worth trying again
 │   └── StoreRefused         a statement this secret may not run
@@ -141,6 +142,10 @@ class ArchiveFull(ArchiveError):
 
 class ArchiveCorrupt(ArchiveError):
     """A segment of the archive is damaged."""
+
+
+class ViewGone(ArchiveError):
+    """The archive holds no such picture of a passage: it is past its date, or was erased."""
 
 
 class StoreError(ConnectorError):

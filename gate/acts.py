@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from connectors.bounds import Interval
-from connectors.errors import ArchiveError
+from connectors.errors import ViewGone
 from connectors.gop import Seal
 from connectors.sealing import open_view
 from gate import coverage, rewind, search, traces
@@ -96,9 +96,7 @@ class Acts:
             raise NotFound("this picture lies outside the grant")
         try:
             data = view.jpeg or gate.archive.get_view(view.reference)
-        except ArchiveError as fault:
-            if "holds no view" not in str(fault):
-                raise  # no reference of a view at all: a row that somebody forged
+        except ViewGone:
             raise NotFound("this picture is no longer held: pictures go up to an hour before their passage") from None
         if not view.sealed:
             return data

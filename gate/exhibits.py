@@ -23,7 +23,6 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.bounds import Bounds, Interval
-from connectors.errors import ArchiveError
 from connectors.gop import Gop
 from gate import coverage, rewind
 from gate.acts import Acts, refusals
@@ -320,7 +319,7 @@ class Package:
             for n in range(len(row.views)):
                 try:
                     data = self._acts.view(self._permit, identifier, n)
-                except (GateError, ArchiveError):
+                except GateError:
                     continue  # it may have gone up to an hour before its passage does
                 yield self._zip.add(f"{stem}-vue{n + 1}.jpg", data)
             at = row.views[0].at if row.views else row.started_at

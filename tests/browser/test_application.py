@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -98,35 +98,34 @@ def _tab(page: Page, name: str) -> Locator:
     return page.get_by_role("radio", name=TEXTS[name][0]).or_(page.get_by_role("button", name=TEXTS[name][0])).first
 
 
-def _press(button: Locator, outcome: Locator) -> None:
-    """Press until what it does is seen: a page being drawn anew loses a click, and a person clicks again."""
-    for patience in (10_000, 10_000, 60_000):
-        button.click()
+def _until_seen(outcome: Locator, do: Callable[[int], object]) -> None:
+    """Do it, in so many milliseconds, until what comes of it is seen: the page may be drawn anew meanwhile."""
+    for patience in (10_000, 10_000, 10_000, 10_000, 60_000):
         try:
+            do(patience)
             return expect(outcome).to_be_visible(timeout=patience)
         except AssertionError:
             if patience == 60_000:
                 raise
 
 
+def _press(button: Locator, outcome: Locator) -> None:
+    """Press until what it does is seen: a click that meets the page while it is being drawn is lost."""
+    _until_seen(outcome, lambda _: button.click())
+
+
 def _choose(page: Page, name: str, words: str) -> None:
-    """Choose from a list of several by its first letters."""
+    """Choose from a list of several by its first letters; it closes when what holds it scrolls."""
     field = page.get_by_role("combobox", name=name)
-    chosen = page.get_by_role("button", name=f"Remove {words}")
-    for attempt in range(5):
-        # The list closes when what holds it scrolls, as it may for a field just entered; a person types once more.
-        patience = 60_000 if attempt == 4 else 5_000
-        try:
-            field.fill("")
-            field.fill(words)
-            expect(page.get_by_role("option", name=words)).to_be_visible(timeout=patience)
-            field.press("Enter")
-            field.press("Tab")
-            expect(chosen).to_be_visible(timeout=patience)
-            return
-        except AssertionError:
-            if attempt == 4:
-                raise
+
+    def choose(patience: int) -> None:
+        field.fill("")
+        field.fill(words)
+        expect(page.get_by_role("option", name=words)).to_be_visible(timeout=patience)
+        field.press("Enter")
+        field.press("Tab")
+
+    _until_seen(page.get_by_role("button", name=f"Remove {words}"), choose)
 
 
 def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:

@@ -99,16 +99,14 @@ def test_recorded_joins_what_follows_and_leaves_holes(tmp_path: Path) -> None:
     assert reader.recorded("c1", seconds(3.2, 4.8)) == []
 
 
-def test_gaps_are_kept_with_their_reasons(tmp_path: Path) -> None:
-    gap = Gap(
-        camera="c1",
-        scope="live",
-        run="r",
-        sequence=1,
-        started_at=START,
-        ended_at=START + timedelta(hours=3),
-        reason="it stopped answering",
+def silence(start: datetime, end: datetime) -> Gap:
+    return Gap(
+        camera="c1", scope="live", run="r", sequence=1, started_at=start, ended_at=end, reason="it stopped answering"
     )
+
+
+def test_gaps_are_kept_with_their_reasons(tmp_path: Path) -> None:
+    gap = silence(START, START + timedelta(hours=3))
     archive = writer(tmp_path)
     assert archive.append(gap)
     assert not archive.append(gap)
@@ -259,16 +257,7 @@ def test_erasing_takes_whole_hours_as_soon_as_the_limit_has_entered_them(tmp_pat
 def test_nothing_outlives_the_limit_and_nothing_stays_due(tmp_path: Path) -> None:
     """The keeper erases a camera whose `oldest` is before the limit: it must find none again with the same limit."""
     began = START + timedelta(minutes=30)
-    gap = Gap(
-        camera="c1",
-        scope="live",
-        run="r",
-        sequence=1,
-        started_at=began,
-        ended_at=began + timedelta(hours=1),
-        reason="x",
-    )
-    hours(tmp_path, 26, gap)
+    hours(tmp_path, 26, silence(began, began + timedelta(hours=1)))
     eraser = ArchiveEraser(tmp_path)
     for minutes in range(0, 26 * 60 + 1, 10):
         limit = START + timedelta(minutes=minutes)

@@ -37,16 +37,21 @@ ACTS: dict[str, Callable[[GateClient, str, str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", ACTS)
-def test_a_closure_while_the_outcome_is_written_stops_the_answer(
-    town: Town, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def under_way(town: Town, name: str) -> tuple[str, Callable[[], Any]]:
+    """An indexed requisition, and that act under it."""
     requisition = town.opened(intervals=(span(0, 20),))
     town.index(requisition, seconds=20)
     tech = town.client("tech")
     grant = tech.grant(requisition, ("picture", "search", "trace", "rewind")).id
-    passage = town.indexed[0].id
-    ACTS[name](tech, grant, passage)
+    return requisition, lambda: ACTS[name](tech, grant, town.indexed[0].id)
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_a_closure_while_the_outcome_is_written_stops_the_answer(
+    town: Town, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    requisition, do = under_way(town, name)
+    do()
     append = town.gate.journal.append
 
     def slow(phase: Any, act: str, *rest: Any) -> Any:
@@ -57,7 +62,7 @@ def test_a_closure_while_the_outcome_is_written_stops_the_answer(
 
     monkeypatch.setattr(town.gate.journal, "append", slow)
     with pytest.raises(GateError, match="closed"):
-        ACTS[name](tech, grant, passage)
+        do()
     assert (town.journal()[-1]["phase"], town.journal()[-1]["act"]) == ("refusal", name)
 
 
@@ -65,21 +70,16 @@ def test_a_closure_while_the_outcome_is_written_stops_the_answer(
 def test_a_closure_while_the_store_answers_stops_the_answer(
     town: Town, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    requisition = town.opened(intervals=(span(0, 20),))
-    town.index(requisition, seconds=20)
-    tech = town.client("tech")
-    grant = tech.grant(requisition, ("search", "rewind")).id
-    passage = town.indexed[0].id
-    asked = "passage" if name == "passage" else "coverage"
-    answer = getattr(MemoryStore, asked)
+    requisition, do = under_way(town, name)
+    answer = getattr(MemoryStore, name)
 
     def slow(*given: Any) -> Any:
         town.gate.requisitions.close(requisition, None)
         return answer(*given)
 
-    monkeypatch.setattr(MemoryStore, asked, slow)
+    monkeypatch.setattr(MemoryStore, name, slow)
     with pytest.raises(GateError, match="closed"):
-        ACTS[name](tech, grant, passage)
+        do()
 
 
 def test_a_clip_in_memory_is_not_shown_past_its_date_and_saving_does_not_keep_it(town: Town) -> None:
