@@ -128,6 +128,13 @@ def _choose(page: Page, name: str, words: str) -> None:
     _until_seen(page.get_by_role("button", name=f"Remove {words}"), choose)
 
 
+def _search(page: Page, outcome: Locator) -> None:
+    """Search for anything, until this is seen of what was found."""
+    run = page.get_by_role("button", name=TEXTS["run_search"][0])
+    _press(_tab(page, "search"), run)
+    _press(run, outcome)
+
+
 def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:
     place, address = town
     pictures: list[str] = []
@@ -136,13 +143,11 @@ def test_sign_in_search_follow(town: tuple[Town, str], browser: Page) -> None:
     browser.on("response", lambda r: pictures.append(r.url) if r.headers.get("content-type") == "image/jpeg" else None)
     _sign_in(browser, place, address)
     expect(browser.get_by_text(TEXTS["rewind_help"][0])).to_be_visible()
-    _tab(browser, "search").click()
-    browser.get_by_role("button", name=TEXTS["run_search"][0]).click()
-    expect(browser.locator(".passage-card img").first).to_be_visible()
     first = browser.locator(".passage-card img").first
+    _search(browser, first)
     browser.wait_for_function("i => i.complete && i.naturalWidth > 0", arg=first.element_handle())
-    browser.get_by_role("button", name=TEXTS["follow_this"][0], exact=True).nth(1).click()
-    expect(browser.get_by_role("heading", name=TEXTS["strip"][0])).to_be_visible()
+    follow = browser.get_by_role("button", name=TEXTS["follow_this"][0], exact=True).nth(1)
+    _press(follow, browser.get_by_role("heading", name=TEXTS["strip"][0]))
     expect(browser.get_by_text(TEXTS["candidates_notice"][0]).first).to_be_visible()
     shot = os.environ.get("PASSAGE_SCREENSHOTS")
     if shot:
@@ -175,11 +180,11 @@ def test_what_was_joined_is_handed_over(town: tuple[Town, str], browser: Page, t
     # A page that is being drawn anew may lose what is clicked meanwhile.
     expect(joined).to_have_count(1)
     expect(joined).to_have_count(0)
-    _tab(browser, "search").click()
-    browser.get_by_role("button", name=TEXTS["run_search"][0]).click()
-    browser.get_by_role("button", name=TEXTS["join_this"][0], exact=True).first.click()
+    join = browser.get_by_role("button", name=TEXTS["join_this"][0], exact=True).first
+    _search(browser, join)
+    join.click()
     expect(joined).to_have_count(1)
-    _tab(browser, "handover").click()
+    _press(_tab(browser, "handover"), browser.get_by_role("button", name=TEXTS["prepare"][0]))
     expect(browser.get_by_role("button", name=TEXTS["drop"][0])).to_have_count(2)
     browser.get_by_role("textbox", name=TEXTS["purpose_again"][0]).fill("remise à l'enquêteur")
     browser.get_by_role("button", name=TEXTS["prepare"][0]).click()
