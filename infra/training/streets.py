@@ -6,6 +6,7 @@ town is a new one, with its own cameras, lights, weather, traffic and share of p
 two-wheeler with a motor is of a shape of its own.
 
 Run: python -m infra.training.streets --out build/training/streets --towns 60
+     python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --riders --pictures 6
 """
 
 from __future__ import annotations
@@ -33,10 +34,18 @@ PICTURES = 3
 APART_S = 9.0
 RARE_SHARE = 0.35
 """Of the towns: a traffic of what is rare in a street."""
+RIDERS = {"car": 0.4, "van": 0.08, "truck": 0.06, "bus": 0.04, "motorcycle": 0.36, "bicycle": 0.06}
+"""A traffic in which one vehicle in three is a scooter or a motorcycle."""
+BY_DAY = ("day", "low_sun", "overcast")
 
 
-def street_plan(seed: int, cameras: int = CAMERAS) -> PlanFile:
+def street_plan(seed: int, cameras: int = CAMERAS, riders: bool = False) -> PlanFile:
     """A random town of the training family; equal seeds give equal towns.
+
+    Args:
+        seed: of the training family.
+        cameras: how many.
+        riders: draw the traffic of `RIDERS`, instead of what is usual or, in some towns, rare.
 
     Raises:
         PlanError: the seed is none of the training family.
@@ -47,25 +56,48 @@ def street_plan(seed: int, cameras: int = CAMERAS) -> PlanFile:
     )
     plan = parse_plan(new_plan(wanted), wanted.name)
     demand = replace(plan.demand, parked=float(rng.uniform(0.05, 0.8)))
-    if rng.random() < RARE_SHARE:
+    if riders:
+        demand = replace(demand, kinds=RIDERS)
+    elif rng.random() < RARE_SHARE:
         demand = replace(demand, kinds=RARE_KINDS)
     bodies = {name: weight for name, weight in plan.fleet.bodies.items() if BODY_SIZES[name].kind != "motorcycle"}
     fleet = replace(plan.fleet, bodies=bodies | {ANY_TWO_WHEELER: 1.0})
     return replace(plan, demand=demand, fleet=fleet)
 
 
-def write_streets(folder: Path, first: int, towns: int, cameras: int = CAMERAS) -> int:
-    """Write pictures of so many towns at input scale; resumes by town; returns how many pictures there are new."""
+def write_streets(
+    folder: Path,
+    first: int,
+    towns: int,
+    cameras: int = CAMERAS,
+    pictures: int = PICTURES,
+    riders: bool = False,
+    by_day: bool = False,
+) -> int:
+    """Write pictures of so many towns at input scale; resumes by town; returns how many pictures there are new.
+
+    Args:
+        folder: where they go.
+        first: the first town's seed.
+        towns: how many.
+        cameras: of each town.
+        pictures: of each camera.
+        riders: see `street_plan`.
+        by_day: no dusk and no night.
+    """
     written = 0
     for seed in range(first, first + towns):
         done = folder / "done" / str(seed)
         if done.is_file():
             continue
-        town, traffic = simulate(street_plan(seed, cameras), seconds=FIRST_S + PICTURES * APART_S + 1)
+        town, traffic = simulate(street_plan(seed, cameras, riders), seconds=FIRST_S + pictures * APART_S + 1)
         for position, camera in enumerate(town.cameras):
             rng = np.random.default_rng([seed, position])
-            times = [FIRST_S + number * APART_S + float(rng.uniform(0, APART_S / 2)) for number in range(PICTURES)]
-            frames = draw_frames(town, traffic, camera, any_weather(rng), times, rng, small=True)
+            times = [FIRST_S + number * APART_S + float(rng.uniform(0, APART_S / 2)) for number in range(pictures)]
+            weather = any_weather(rng)
+            while by_day and weather.light not in BY_DAY:
+                weather = any_weather(rng)
+            frames = draw_frames(town, traffic, camera, weather, times, rng, small=True)
             for number, frame in enumerate(frames):
                 write_picture(folder, f"{town.name}-{camera.name}-{number}", to_input_scale(frame))
                 written += 1
@@ -81,9 +113,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--first", type=int, default=FIRST_SEED)
     parser.add_argument("--towns", type=int, default=60)
-    arguments = parser.parse_args()
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="of each camera")
+    parser.add_argument("--riders", action="store_true", help="one vehicle in three a scooter or a motorcycle")
+    parser.add_argument("--by-day", action="store_true", help="no dusk and no night")
+    a = parser.parse_args()
     cv2.setNumThreads(1)
-    print(write_streets(arguments.out, arguments.first, arguments.towns), "pictures written")
+    written = write_streets(a.out, a.first, a.towns, pictures=a.pictures, riders=a.riders, by_day=a.by_day)
+    print(written, "pictures written")
 
 
 if __name__ == "__main__":

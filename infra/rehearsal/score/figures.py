@@ -82,7 +82,7 @@ def _held(
             shown.errors += report.mistakes(camera, "doubled", score.doubled_rows)
             shown.errors += report.mistakes(camera, "broken", score.broken_rows)
             shown.errors += report.false_ones(camera, score.false_indices)
-    single = tracking.sequence(laid)
+    single = tracking.single_camera(laid, passages)
     least = max(1, total["truth"])
     return {
         "passages_truth": total["truth"],

@@ -21,7 +21,7 @@ def cross_camera_idf1(cameras: Sequence[CameraFrames], found: Found) -> float:
     """IDF1 of `flows.link`'s vehicle ids over all cameras."""
     names = sorted({found.vehicles[p.id] for p in found.passages})
     number = {name: n for n, name in enumerate(names)}
-    return tracking.idf1(tracking.sequence(cameras, [number[found.vehicles[p.id]] for p in found.passages]))
+    return tracking.idf1(tracking.across_cameras(cameras, [number[found.vehicles[p.id]] for p in found.passages]))
 
 
 def baseline_idf1(cameras: Sequence[CameraFrames], found: Found) -> tuple[float, float]:
@@ -37,7 +37,7 @@ def baseline_idf1(cameras: Sequence[CameraFrames], found: Found) -> tuple[float,
         labels = AgglomerativeClustering(
             n_clusters=None, metric="cosine", linkage="average", distance_threshold=threshold
         ).fit_predict(vectors)
-        scores.append((tracking.idf1(tracking.sequence(cameras, list(labels))), threshold))
+        scores.append((tracking.idf1(tracking.across_cameras(cameras, list(labels))), threshold))
     return max(scores)
 
 

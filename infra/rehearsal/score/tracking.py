@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -118,26 +120,52 @@ def passages(camera: CameraFrames, matching: Matching, truth: pa.Table) -> Passa
     )
 
 
-def sequence(
-    cameras: Sequence[CameraFrames], name_of: Sequence[int] | NDArray[np.int64] | None = None
-) -> dict[str, Any]:
-    """TrackEval's input for cameras laid one after another.
+def single_camera(cameras: Sequence[CameraFrames], truth: pa.Table) -> dict[str, Any]:
+    """TrackEval's input for cameras laid one after another, each for itself (`truth`: see `passages`).
 
-    Without `name_of` the identities are passages, apart for each camera; with it, `name_of[passage index]` is the
-    vehicle that the passage was linked to, and true identities are vehicles across cameras.
+    A true identity is one crossing of a camera: who comes by again minutes later makes another passage, in the truth as
+    in what is found (so do MOTChallenge's annotations: who has left and returns is somebody new).
     """
+    entries: dict[tuple[str, int], list[int]] = defaultdict(list)
+    for row in sorted(truth.select(["camera", "vehicle", "entry_frame"]).to_pylist(), key=itemgetter("entry_frame")):
+        entries[row["camera"], row["vehicle"]].append(row["entry_frame"])
+    crossings: dict[tuple[str, int, int], int] = {}
+
+    def crossing(camera: CameraFrames, frame: int) -> list[int]:
+        keys = [
+            (camera.name, int(v), bisect_right(entries[camera.name, int(v)], frame)) for v in camera.truth_ids[frame]
+        ]
+        return [crossings.setdefault(key, len(crossings)) for key in keys]
+
+    return _sequence(
+        cameras,
+        [[np.array(crossing(camera, frame), np.int64) for frame in range(len(camera.overlaps))] for camera in cameras],
+        [camera.found_ids for camera in cameras],
+    )
+
+
+def across_cameras(cameras: Sequence[CameraFrames], name_of: Sequence[int] | NDArray[np.int64]) -> dict[str, Any]:
+    """The same with vehicles as true identities; `name_of[passage index]` is the vehicle a passage was linked to."""
+    return _sequence(
+        cameras,
+        [camera.truth_ids for camera in cameras],
+        [[np.array([name_of[int(i)] for i in ids], np.int64) for ids in camera.found_ids] for camera in cameras],
+    )
+
+
+def _sequence(
+    cameras: Sequence[CameraFrames],
+    truth: Sequence[Sequence[NDArray[np.int64]]],
+    found: Sequence[Sequence[NDArray[np.int64]]],
+) -> dict[str, Any]:
+    """Cameras laid one after another; `truth` and `found`: of each camera and frame, the identities of its boxes."""
     truth_ids: list[NDArray[np.int64]] = []
     found_ids: list[NDArray[np.int64]] = []
     scores: list[NDArray[np.float64]] = []
     for number, camera in enumerate(cameras):
         for frame, overlap in enumerate(camera.overlaps):
-            t_ids, f_ids = camera.truth_ids[frame], camera.found_ids[frame]
-            if name_of is None:
-                t_ids = t_ids * len(cameras) + number
-            else:
-                f_ids = np.array([name_of[int(i)] for i in f_ids], np.int64)
-            truth_ids.append(t_ids)
-            found_ids.append(f_ids[overlap.counts])
+            truth_ids.append(truth[number][frame])
+            found_ids.append(found[number][frame][overlap.counts])
             scores.append(overlap.iou[:, overlap.counts].astype(float))
     t_names, t_ids_flat = _dense(truth_ids)
     f_names, f_ids_flat = _dense(found_ids)

@@ -53,8 +53,8 @@ def test_a_faultless_run_has_every_figure_at_its_best() -> None:
     laid = camera({0: [(0, 0, 39)], 1: [(1, 0, 39)]})
     score = tracking.passages(laid, tracking.match(laid), truth())
     assert (score.found, score.doubled, score.broken, score.false) == (2, 0, 0, 0)
-    assert tracking.idf1(tracking.sequence([laid])) == pytest.approx(1.0)
-    assert tracking.hota(tracking.sequence([laid])) == pytest.approx(1.0)
+    assert tracking.idf1(tracking.single_camera([laid], truth())) == pytest.approx(1.0)
+    assert tracking.hota(tracking.single_camera([laid], truth())) == pytest.approx(1.0)
 
 
 def test_a_passage_in_two_pieces_is_broken_and_found_by_its_longer_half() -> None:
@@ -93,15 +93,28 @@ def test_a_passage_of_nothing_is_false_and_one_in_an_ignore_region_is_not() -> N
         laid.found_ids[frame] = np.append(laid.found_ids[frame], 2)
         laid.found_boxes[frame] = np.vstack([laid.found_boxes[frame], [[0, 900, 60, 960]]]).astype(np.float32)
     assert tracking.passages(laid, tracking.match(laid), truth()).false == 0
-    assert tracking.idf1(tracking.sequence([laid])) == pytest.approx(1.0)
+    assert tracking.idf1(tracking.single_camera([laid], truth())) == pytest.approx(1.0)
 
 
 def test_swapped_identities_lower_idf1_and_across_cameras_a_common_name_counts() -> None:
     swapped = camera({0: [(0, 0, 19), (1, 20, 39)], 1: [(1, 0, 19), (0, 20, 39)]})
-    assert tracking.idf1(tracking.sequence([swapped])) == pytest.approx(0.5)
+    assert tracking.idf1(tracking.single_camera([swapped], truth())) == pytest.approx(0.5)
     first = camera({0: [(0, 0, 39)], 1: [(1, 0, 39)]})
     second = camera({2: [(0, 0, 39)], 3: [(1, 0, 39)]})
-    linked = tracking.idf1(tracking.sequence([first, second], [7, 8, 7, 8]))
-    apart = tracking.idf1(tracking.sequence([first, second], [1, 2, 3, 4]))
+    linked = tracking.idf1(tracking.across_cameras([first, second], [7, 8, 7, 8]))
+    apart = tracking.idf1(tracking.across_cameras([first, second], [1, 2, 3, 4]))
     assert linked == pytest.approx(1.0)
     assert apart == pytest.approx(0.5)
+
+
+def test_a_vehicle_that_comes_by_again_is_another_passage_but_the_same_vehicle() -> None:
+    laid = camera({0: [(0, 0, 14)], 1: [(0, 25, 39)]}, vehicles=1)
+    for frame in range(15, 25):
+        laid.truth_ids[frame], laid.truth_boxes[frame] = laid.truth_ids[frame][1:], laid.truth_boxes[frame][1:]
+    twice = pa.Table.from_pylist(
+        [{"camera": "a", "vehicle": 0, "entry_frame": e, "exit_frame": x} for e, x in ((25, 39), (0, 14))]
+    )
+    assert tracking.idf1(tracking.single_camera([laid], twice)) == pytest.approx(1.0)
+    assert tracking.idf1(tracking.single_camera([laid], truth(1))) == pytest.approx(0.5)
+    assert tracking.idf1(tracking.across_cameras([laid], [5, 5])) == pytest.approx(1.0)
+    assert tracking.idf1(tracking.across_cameras([laid], [5, 6])) == pytest.approx(0.5)
