@@ -20,6 +20,8 @@ _STARTS = 0.35
 _STOPS_AFTER_S = 1.5
 """Standing begins when a vehicle has stayed within the travel above for this long."""
 _GROWS = 1.35
+_EVERY_EDGE = 0.1
+"""How far each edge must have moved, in the smaller of both smaller sides, for its middle to say how far it went."""
 
 
 def travel(a: Box, b: Box) -> float:
@@ -34,7 +36,20 @@ def travel(a: Box, b: Box) -> float:
     # All four edges outwards or all four inwards: it comes or goes.
     opposed = (b[0] - a[0]) * (b[2] - a[2]) < 0 and (b[1] - a[1]) * (b[3] - a[3]) < 0
     scaled = max(grown, 1 / max(grown, 1e-6)) / _GROWS * _STARTS if opposed else 0.0
-    return float(max((dx * dx + dy * dy) ** 0.5 / side, scaled if scaled >= _STARTS else 0.0))
+    return float(max((dx * dx + dy * dy) ** 0.5 / side, scaled if scaled >= _STARTS else 0.0, _whole(a, b)))
+
+
+def _whole(a: Box, b: Box) -> float:
+    """How far the middle went where every edge has moved, in the mean of both smaller sides; else 0.
+
+    What drives away to one side shrinks towards that side: opposite edges go unlike ways, and the shorter of them says
+    little. What passes in front of a vehicle does not move all four.
+    """
+    sides = [min(box[2] - box[0], box[3] - box[1]) for box in (a, b)]
+    if min(abs(v - u) for u, v in zip(a, b, strict=True)) <= _EVERY_EDGE * min(sides):
+        return 0.0
+    dx, dy = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
+    return float((dx * dx + dy * dy) ** 0.5 / max(1.0, sum(sides) / 2))
 
 
 def _together(first: float, second: float) -> float:

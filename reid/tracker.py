@@ -39,6 +39,13 @@ DISTURBED_SHARE = 0.12
 
 _COLOURS_APART = 0.45
 """Bhattacharyya coefficient of colours below which a finding is hardly what a track followed."""
+_LOST_COLOURS_APART = 0.75
+"""The same for a track that was lost from sight."""
+_LOST_SIZE = 0.8
+"""Least ratio of sides (roots of areas) at which a finding may be what was lost: what comes out from behind something
+bit by bit begins a track of its own, and `reid.joining`, which sees more of both, puts the two together."""
+_NEAR = 0.5
+"""What the distance of boxes that do not overlap is worth at most, beside an overlap of the same number."""
 _COLOURS_KEPT = 0.8
 """Share of a track's colours that one more finding leaves."""
 
@@ -178,7 +185,11 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         xyxy = np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4)
         # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
         self.frame_id = now
+        begun = {t.track_id: t.mean[:4].copy() for t in self.tracked_stracks if not t.is_activated}
         self.update(_Boxes(xyxy, np.array([f.score for f in findings], dtype=np.float32)))
+        for track in self.tracked_stracks:
+            if track.is_activated and track.track_id in begun:
+                self._set_off(track, begun[track.track_id])
         # The library keeps a thousand removed tracks for its own drawing; kept state is paid for at every snapshot.
         self.lost_stracks = [t for t in self.lost_stracks if t.state == TrackState.Lost]
         self.removed_stracks = []
@@ -186,6 +197,16 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         seen = sorted((t.track_id, int(t.idx)) for t in self.tracked_stracks if t.frame_id == self.frame_id)
         self._remember_colours(seen)
         return seen
+
+    def _set_off(self, track: STrack, began: NDArray[np.float32]) -> None:
+        """Give a track that its second finding confirms the speed of that step.
+
+        The filter would take a second to learn it, and what is narrow and fast would be lost by then.
+        """
+        x1, y1, x2, y2 = self._findings[int(track.idx)].box
+        track.mean[4] = (x1 + x2) / 2 - began[0]
+        track.mean[5] = (y1 + y2) / 2 - began[1]
+        track.mean[7] = y2 - y1 - began[3]
 
     def _remember_colours(self, seen: Sequence[tuple[int, int]]) -> None:
         kept = {t.track_id for t in self.tracked_stracks} | {t.track_id for t in self.lost_stracks}
@@ -197,7 +218,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
                 self._colours[number] = now if before is None else _COLOURS_KEPT * before + (1 - _COLOURS_KEPT) * now
 
     def _apart(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
-        """How much colours speak against each pair: 0 where they say nothing."""
+        """How much colours speak against each pair: 0 where they say nothing, 1 where a lost track is another one."""
         apart = np.zeros((len(tracks), len(detections)), dtype=np.float32)
         for column, detection in enumerate(detections):
             packed = self._findings[int(detection.idx)].colours
@@ -208,7 +229,10 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
                 before = self._colours.get(track.track_id)
                 if before is not None:
                     alike = float(np.sqrt(before) @ now)
-                    apart[row, column] = max(0.0, _COLOURS_APART - alike) / _COLOURS_APART
+                    if track.state == TrackState.Lost and alike < _LOST_COLOURS_APART:
+                        apart[row, column] = 1.0
+                    else:
+                        apart[row, column] = max(0.0, _COLOURS_APART - alike) / _COLOURS_APART
         return apart
 
     def freeze(self, now: int, moving_at: Callable[[Box], float]) -> None:
@@ -240,7 +264,19 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         return at_edge((x1, y1, x2, y2), self.size_px)
 
     def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
-        """Overlap, and for boxes that just miss each other their distance: fast vehicles at few frames a second."""
+        """How unlikely each pair is: by place, by the score, and by colours where those speak against it."""
+        places = self._places_apart(tracks, detections)
+        if not places.size:
+            return places
+        fused = np.asarray(matching.fuse_score(places, detections), dtype=np.float32)
+        # What was seen once is followed by the place alone: a low score would have to lie where no speed is known yet.
+        once = np.array([not t.is_activated for t in tracks])
+        fused[once] = places[once]
+        # Within a queue places are taken over: where overlap is small, another colour is another vehicle.
+        return fused + self._apart(tracks, detections)
+
+    def _places_apart(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
+        """1 less overlap, and for boxes that just miss each other by distance: fast vehicles at few frames a second."""
         dists = np.asarray(matching.iou_distance(tracks, detections), dtype=np.float32)
         if dists.size:
             a = np.array([t.xyxy for t in tracks], dtype=np.float32)
@@ -249,11 +285,11 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             size_a, size_b = (np.sqrt(np.prod(x[:, 2:] - x[:, :2], axis=1)) for x in (a, b))
             reach = (size_a[:, None] + size_b[None]) / 2
             alike = np.minimum(size_a[:, None], size_b[None]) / np.maximum(size_a[:, None], size_b[None])
-            near = 0.45 * np.clip(1 - gap / (1.2 * reach), 0, 1) * (alike > 0.6)
+            near = _NEAR * np.clip(1 - gap / (1.2 * reach), 0, 1) * (alike > 0.6)
             dists = np.minimum(dists, 1 - near).astype(np.float32)
-        fused = np.asarray(matching.fuse_score(dists, detections), dtype=np.float32)
-        # Within a queue places are taken over: where overlap is small, another colour is another vehicle.
-        return fused + self._apart(tracks, detections) if fused.size else fused
+            lost = np.array([t.state == TrackState.Lost for t in tracks])
+            dists[lost[:, None] & (alike < _LOST_SIZE)] = 1.0
+        return dists
 
     def _init_new_tracks(
         self,

@@ -57,6 +57,7 @@ class Tracklet:
     views: tuple[View, ...] = ()
     scores: list[float] = field(default_factory=list)
     moving_sum: float = 0.0
+    """By how much more of its box changed than `_LEAST_MOVING`, over the sightings in which it did not stand."""
 
     def __post_init__(self) -> None:
         self.last_at, self.last_box = self.born_at, self.stance.anchor
@@ -69,7 +70,8 @@ class Tracklet:
         if advanced and not moved_before and stood >= _STANDS_AFTER_S:
             self._begin_now(at)
         self.count += 1
-        self.moving_sum += finding.moving
+        if advanced or stood < _STANDS_AFTER_S:
+            self.moving_sum += finding.moving - _LEAST_MOVING
         self.scores.append(finding.score)
         if len(self.scores) > 64:
             self.scores = sorted(self.scores)[-48:]
@@ -134,7 +136,7 @@ class Tracklet:
         if (self.last_at - self.first_at).total_seconds() < _LEAST_LAST_S:
             return False
         better = sorted(self.scores)[len(self.scores) // 2 :]
-        if sum(better) / len(better) < _LEAST_SCORE or self.moving_sum / self.count < _LEAST_MOVING:
+        if sum(better) / len(better) < _LEAST_SCORE or self.moving_sum < 0:
             return False
         sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
         size = sizes[int(0.8 * (len(sizes) - 1))]

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Following from findings alone: fast and narrow, lost and another one, standing for long, driving away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from reid.crossings import Crossings
+from reid.finding import Ended, Finding, FrameFindings, GopFindings, pack
+from reid.parked import travel
+from reid.passage import COLOURS, Box, Passage
+from reid.tracker import CameraTracker
+
+START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
+FPS = 12
+SIZE = (1280, 720)
+
+
+def at(frame: int) -> datetime:
+    return START + timedelta(seconds=frame / FPS)
+
+
+def finding(box: Box, score: float = 0.9, colour: str = "red", moving: float = 0.5, red: float = 0.0) -> Finding:
+    """`red`: how much of it looks red although it is of another colour."""
+    shares = np.full(len(COLOURS), 0.1 / (len(COLOURS) - 1))
+    shares[COLOURS.index(colour)] = 0.9 - red
+    shares[COLOURS.index("red")] = max(shares[COLOURS.index("red")], red)
+    return Finding(box, score, "car", moving, 0.5, pack(np.eye(8)[0] + 0.05), pack(shares), None)
+
+
+def numbers(frames: Sequence[Sequence[Finding]], confidence: float = 0.325) -> list[list[int]]:
+    """Of each frame, the numbers of the tracks that are seen in it."""
+    tracker = CameraTracker(confidence)
+    return [[n for n, _ in tracker.update(at(k), found, lambda _: 0.5, SIZE)] for k, found in enumerate(frames)]
+
+
+def passages(frames: Sequence[Sequence[Finding]]) -> list[Passage]:
+    crossings = Crossings("live", "c1", 0.325)
+    outcomes = []
+    for first in range(0, len(frames), FPS):
+        part = list(enumerate(frames))[first : first + FPS]
+        sampled = tuple(FrameFindings(at(k), True, b"", tuple(found)) for k, found in part)
+        outcomes += crossings.take(
+            GopFindings(
+                scope="live",
+                camera="c1",
+                run="r",
+                sequence=first // FPS,
+                first_at=at(first),
+                last_at=sampled[-1].at,
+                width_px=SIZE[0],
+                height_px=SIZE[1],
+                frames=len(part),
+                frames_decoded=len(part),
+                sampled=sampled,
+                detector="paint-1",
+            )
+        )
+    outcomes += crossings.take(Ended(scope="live", camera="c1", started_at=START, ended_at=at(len(frames))))
+    return sorted((o for o in outcomes if isinstance(o, Passage)), key=lambda p: p.started_at)
+
+
+def moved(box: Box, x: float, y: float = 0.0) -> Box:
+    return (box[0] + x, box[1] + y, box[2] + x, box[3] + y)
+
+
+CAR: Box = (100, 300, 220, 380)
+
+
+def test_a_motorcycle_that_is_fast_narrow_and_unsure_is_one_track() -> None:
+    boxes: list[Box] = [
+        (484, 320, 574, 506), (515, 285, 596, 458), (540, 254, 615, 415), (564, 226, 632, 378), (584, 202, 646, 346),
+        (601, 182, 654, 316), (616, 162, 671, 290), (630, 146, 682, 268),
+    ]  # fmt: skip
+    seen = numbers([[finding(box, score=0.45)] for box in boxes])
+    assert seen[1:] == [seen[1]] * (len(boxes) - 1) and len(seen[1]) == 1
+
+
+@pytest.mark.parametrize(
+    ("returns", "same"),
+    [
+        (finding(moved(CAR, 360)), True),
+        (finding(moved(CAR, 360), colour="white"), False),
+        (finding((460, 320, 520, 360)), False),
+    ],
+    ids=["itself", "another colour", "another size"],
+)
+def test_what_was_lost_is_taken_on_by_its_like_only(returns: Finding, same: bool) -> None:
+    drives = [[finding(moved(CAR, 30 * k))] for k in range(8)]
+    goes_on = [[returns], [returns]]
+    seen = numbers([*drives, [], [], [], [], *goes_on])
+    assert (seen[-1] == seen[7]) is same
+
+
+def test_a_vehicle_that_came_and_stands_until_the_end_has_passed() -> None:
+    comes = [[finding(moved(CAR, 12 * k))] for k in range(30)]
+    stands = [[finding(moved(CAR, 12 * 29), moving=0.0)] for _ in range(80 * FPS)]
+    (passage,) = passages([*comes, *stands])
+    assert passage.started_at <= at(2)
+
+
+def test_what_only_trembles_has_not_passed() -> None:
+    random = np.random.default_rng(5)
+    stands = [[finding(moved(CAR, *random.normal(0, 6, 2)), moving=0.06)] for _ in range(40 * FPS)]
+    assert passages(stands) == []
+
+
+def test_a_lorry_that_drives_away_to_one_side_has_gone_its_own_length() -> None:
+    away: list[Box] = [(304, 216, 712, 618), (396, 202, 724, 529), (528, 176, 748, 408), (618, 156, 767, 320)]
+    assert travel(away[0], away[-1]) > 0.8
+    assert travel(away[-1], away[0]) > 0.8
+    hidden_from_the_left: Box = (580, 216, 712, 618)
+    assert travel(away[0], hidden_from_the_left) == 0.0
+
+
+def test_what_comes_out_in_another_colour_is_another_vehicle() -> None:
+    goes = [[finding(moved(CAR, 20 * k))] for k in range(12)]
+    for colour, red, count in (("red", 0.0, 1), ("brown", 0.3, 2)):
+        comes = [[finding(moved(CAR, 20 * k), colour=colour, red=red)] for k in range(36, 48)]
+        assert len(passages([*goes, *[[]] * 24, *comes])) == count
