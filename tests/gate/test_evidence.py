@@ -218,7 +218,7 @@ def test_a_copy_that_fails_is_an_alarm_and_waits_longer_each_time(town: Town, mo
     assert acts(town, "evidence.secure") - before == 14
     assert "No space" in rounds.evidence.message(alone)
     alarms = standing(town.gate, town.clock())
-    assert alarms[f"evidence/{alone}"] == f"PV 2026/1234: {rounds.evidence.message(alone)}"
+    assert alarms[f"evidence/{alone}"].english == f"PV 2026/1234: {rounds.evidence.message(alone)}"
     # Another is secured at once, and what was added to the same one as well, were there room.
     other = town.opened(reference="PV 2026/77")
     assert rounds.evidence.message(other) == "" and list((town.folder / "orders").glob(f"{other}-1.order"))
