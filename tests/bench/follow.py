@@ -5,7 +5,7 @@ Every picture of rendered towns is looked at once for each detector (kept in bui
 change of `reid.tracker`, `reid.joining` or `reid.tracklet` does to it is then seen in seconds, with no broker and no
 store. Weights can be held beside each other so as well: several detectors, several confidences.
 
-Run: python tests/bench/follow.py [TOWN_DIR...] [--detector NAME]... [--confidence X]...
+Run: python tests/bench/follow.py [TOWN_DIR...] [--camera NAME]... [--detector NAME]... [--confidence X]...
 """
 
 from __future__ import annotations
@@ -122,14 +122,17 @@ def laid(town: Path, files: Iterable[Path], confidence: float) -> tuple[list[Cam
     return list(cameras(truth, found, AS_DETECTED)), truth.table("passages")
 
 
-def figures(towns: Sequence[Path], detector: str, confidence: float, pool: ProcessPoolExecutor) -> dict[str, float]:
-    """Of all towns together; IDF1 and HOTA are means over them."""
+def figures(
+    towns: Sequence[Path], names: Sequence[str], detector: str, confidence: float, pool: ProcessPoolExecutor
+) -> dict[str, float]:
+    """Of all towns together, of the cameras named or all; IDF1 and HOTA are means over the towns."""
     total: Counter[str] = Counter()
     idf1, hota = [], []
     for town in towns:
-        there = described(town)["cameras"]
+        there = [c for c in described(town)["cameras"] if not names or c["name"] in names]
         files = list(pool.map(looked_at, [town] * len(there), there, [detector] * len(there)))
-        frames, passages = laid(town, files, confidence)
+        every, passages = laid(town, files, confidence)
+        frames = [camera for camera in every if not names or camera.name in names]
         for camera in frames:
             score = tracking.passages(camera, tracking.match(camera), passages)
             total.update({name: int(getattr(score, name)) for name in COUNTED})
@@ -149,6 +152,9 @@ def main() -> None:
     parser.add_argument(
         "towns", nargs="*", type=Path, metavar="TOWN_DIR", help="rendered; the demonstration's where none is named"
     )
+    parser.add_argument(
+        "--camera", action="append", metavar="NAME", help="only this one, of every town; may be repeated"
+    )
     parser.add_argument("--detector", action="append", help="shipped model, or the folder of one; the default's else")
     parser.add_argument("--confidence", action="append", type=float, help="the detector's own else")
     given = parser.parse_args()
@@ -157,7 +163,7 @@ def main() -> None:
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for detector in given.detector or [IndexSite().detector]:
             for confidence in given.confidence or [working_confidence(detector, None)]:
-                one = figures(towns, detector, confidence, pool)
+                one = figures(towns, given.camera or (), detector, confidence, pool)
                 print(f"{detector} at {confidence:g}: {one}", flush=True)
                 out |= {f"{Path(detector).name} {confidence:g} {name}": value for name, value in one.items()}
     record("follow", out)
