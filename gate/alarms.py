@@ -136,7 +136,8 @@ def raise_alarms(gate: Gate, mail: Mailer, to: tuple[str, ...]) -> list[str]:
     due = [name for name in alarms if name not in sent or now - datetime.fromisoformat(sent[name]) >= AGAIN_AFTER]
     if not due:
         return []
-    french, english = ("\n".join(f"- {alarms[name][language]}" for name in due) for language in (0, 1))
+    french = "\n".join(f"- {alarms[name].french}" for name in due)
+    english = "\n".join(f"- {alarms[name].english}" for name in due)
     if not mail.send(f"Passage, {gate.site.name} : {len(due)} alerte(s)", f"{french}\n\nIn English:\n{english}\n", to):
         return []
     gate.journal.append("event", "alarm", Because(), {"alarms": [alarms[name].english for name in due]})

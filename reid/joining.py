@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from reid.boxes import area, at_edge, intersection, iou
-from reid.describe import colour_likeness, likeness
+from reid.describe import LEAST_COLOURS, colour_likeness, likeness
 from reid.tracklet import Tracklet, centre
 
 JOIN_S: Final = 4.0
@@ -20,8 +20,6 @@ _WITHIN: Final = 0.5
 _STOOD_S: Final = 1.0
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
-_LEAST_COLOURS: Final = 0.75
-"""Bhattacharyya coefficient of colours; two passages of one vehicle before one camera have 0.87 or more, 98 in 100."""
 _MOST_OVERLAP_S = 0.12
 
 
@@ -91,7 +89,7 @@ def _same_colours(earlier: Tracklet, later: Tracklet) -> bool:
     a, b = (piece.description for piece in (earlier, later))
     if min(a.colours_weight, b.colours_weight) <= 0:
         return True
-    return colour_likeness(a.colour_distribution(), b.colour_distribution()) >= _LEAST_COLOURS
+    return colour_likeness(a.colour_distribution(), b.colour_distribution()) >= LEAST_COLOURS
 
 
 def _stood(earlier: Tracklet) -> bool:

@@ -20,6 +20,7 @@ from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
 from reid.boxes import at_edge
+from reid.describe import LEAST_COLOURS
 from reid.finding import Finding, unpack
 from reid.passage import Box
 
@@ -39,8 +40,6 @@ DISTURBED_SHARE = 0.12
 
 _COLOURS_APART = 0.45
 """Bhattacharyya coefficient of colours below which a finding is hardly what a track followed."""
-_LOST_COLOURS_APART = 0.75
-"""The same for a track that was lost from sight."""
 _LOST_SIZE = 0.8
 """Least ratio of sides (roots of areas) at which a finding may be what was lost: what comes out from behind something
 bit by bit begins a track of its own, and `reid.joining`, which sees more of both, puts the two together."""
@@ -229,7 +228,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
                 before = self._colours.get(track.track_id)
                 if before is not None:
                     alike = float(np.sqrt(before) @ now)
-                    if track.state == TrackState.Lost and alike < _LOST_COLOURS_APART:
+                    if track.state == TrackState.Lost and alike < LEAST_COLOURS:
                         apart[row, column] = 1.0
                     else:
                         apart[row, column] = max(0.0, _COLOURS_APART - alike) / _COLOURS_APART

@@ -26,6 +26,7 @@ _LEAST_LAST_S = 0.15
 _LEAST_SCORE = 0.35
 """Mean of the better half of its scores."""
 _LEAST_MOVING = 0.15
+"""Share of its box that changes, in the mean while it does not stand: less is a parked car that trembles."""
 LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
 _GLIMPSE_S = 0.6

@@ -13,10 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from infra.rehearsal.score.found import AS_DETECTED, CameraFrames, Found, camera
 from infra.rehearsal.town_site import described  # noqa: E402
 from infra.rehearsal.truth import load_truth  # noqa: E402
 from reid.crossings import Crossings, Outcome  # noqa: E402
-from reid.detector import DetectorSettings, load_detector  # noqa: E402
+from reid.detector import Detector, DetectorSettings, load_detector  # noqa: E402
 from reid.finding import Ended, GopFindings  # noqa: E402
 from reid.look import Frame, look_at  # noqa: E402
 from reid.passage import LIVE, Passage, Track  # noqa: E402
@@ -50,7 +51,7 @@ COUNTED = ("truth", "found", "doubled", "broken", "predicted", "false")
 
 def looked_at(town: Path, camera: dict[str, Any], detector: str) -> Path:
     """Look at every picture of a camera; the file of its findings, kept for the next time."""
-    seer = load_detector(DetectorSettings(model=detector, confidence=LEAST))
+    seer = _loaded(detector)
     file = BENCH / "follow" / f"{town.resolve().name}-{seer.model_id}" / f"{camera['name']}.msgpack"
     if file.exists():
         return file
@@ -72,7 +73,13 @@ def looked_at(town: Path, camera: dict[str, Any], detector: str) -> Path:
     return file
 
 
-def _seen(camera: str, sequence: int, group: Sequence[Frame], detector: Any) -> GopFindings:
+@cache
+def _loaded(detector: str) -> Detector:
+    """Once for each process, however many cameras it looks at."""
+    return load_detector(DetectorSettings(model=detector, confidence=LEAST))
+
+
+def _seen(camera: str, sequence: int, group: Sequence[Frame], detector: Detector) -> GopFindings:
     look = look_at(group, detector, lambda _: True)
     return GopFindings(
         scope=LIVE,
@@ -114,7 +121,7 @@ def laid(town: Path, files: Iterable[Path], confidence: float) -> tuple[list[Cam
         tracks=tuple(o for o in outcomes if isinstance(o, Track)),
         vehicles={},
         coverage=(),
-        camera_starts=defaultdict(lambda: START),
+        camera_starts={camera["name"]: START for camera in described(town)["cameras"]},
         seconds_of_video=0.0,
         seconds_taken=0.0,
     )
