@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 MAX_CANDIDATES = 1000
 """Boxes over the threshold that suppression looks at, best first; a street frame has tens of objects."""
 MAX_DETECTIONS = 300
+COVERED_BY_TWO = 0.85
+"""Share of a box that two stronger ones cover between them, from which it shows their seam and no third thing."""
+EACH_OF_TWO = 0.2
+"""Overlap (IoU) that each of the two has with it at least."""
 
 
 def iou_matrix(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -44,6 +48,25 @@ def suppress(boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float
     return np.asarray(kept, dtype=np.intp)
 
 
+def lies_on_two(boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which boxes hold nothing but parts of two stronger ones: (n,), for (n, 4) xyxy boxes, strongest first.
+
+    Between two vehicles parked one behind the other, a tail and a bonnet look like a third one. It overlaps neither
+    enough to be suppressed, and what shows of a vehicle that really stands behind two others sticks out above them.
+    """
+    overlap = np.tril(iou_matrix(boxes, boxes), -1)
+    found = np.zeros(len(boxes), dtype=bool)
+    for row in np.flatnonzero((overlap >= EACH_OF_TWO).sum(axis=1) >= 2):
+        two = np.argsort(-overlap[row], kind="stable")[:2]
+        low, high = boxes[[row, *two], :2], boxes[[row, *two], 2:]
+        area, first, second, both = (
+            float(np.prod(np.maximum(high[of].min(axis=0) - low[of].max(axis=0), 0)))
+            for of in ([0], [0, 1], [0, 2], [0, 1, 2])
+        )
+        found[row] = first + second - both >= COVERED_BY_TWO * area
+    return found
+
+
 def decode(
     output: NDArray[np.float32],
     confidence: float,
@@ -60,7 +83,8 @@ def decode(
         iou: overlap above which the weaker of two boxes goes.
         class_agnostic: whether boxes of different classes suppress each other.
         kin: classes that are kinds of one thing. A box whose likeliest class is among them scores as that thing does,
-            whichever kind it is: what may be a van or a truck is a vehicle for sure.
+            whichever kind it is: what may be a van or a truck is a vehicle for sure. One that lies on two stronger
+            ones of them goes.
     """
     if output.shape[1] == 6:
         rows = output[output[:, 4] > confidence]
@@ -81,4 +105,6 @@ def decode(
     # Boxes of different classes are moved far apart, so that one pass suppresses within each class only.
     spread = boxes if class_agnostic else boxes + (numbers[:, None] * 8192).astype(np.float32)
     kept = suppress(spread, scores, iou)
+    things = kept[np.isin(numbers[kept], kin)]
+    kept = kept[~np.isin(kept, things[lies_on_two(boxes[things])])]
     return boxes[kept], scores[kept], numbers[kept]

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from reid.detector import MODELS_DIR
+
 train_app = typer.Typer()
 _train = typer.Typer(help="Remake the shipped models, from rehearsal towns alone.", no_args_is_help=True)
 train_app.add_typer(_train, name="train")
@@ -34,6 +36,7 @@ def detector(
     """
     # torch takes seconds to import: not for other commands.
     from infra.training.export_detector import export
+    from infra.training.mistakes import find_mistakes
     from infra.training.scatter_dataset import write_scattered
     from infra.training.streets import FIRST_SEED, write_streets
     from infra.training.town_frames import PLANS, write_town
@@ -41,10 +44,15 @@ def detector(
     from infra.training.whole_frames import write_frames
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
-    scattered, scattered_rare, moments = ROOT / "scatter", ROOT / "scatter-rare", ROOT / "streets"
+    scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
+    moments, riders = ROOT / "streets", ROOT / "riders"
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
     typer.echo(f"{write_streets(moments, FIRST_SEED, streets)} pictures of random streets drawn")
+    by_day = write_streets(moments, FIRST_SEED + 500, streets, pictures=4, by_day=True)
+    typer.echo(f"{by_day} pictures of random streets by day drawn")
+    ridden = write_streets(riders, FIRST_SEED + 400, streets * 4 // 5, pictures=6, riders=True, by_day=True)
+    typer.echo(f"{ridden} pictures of streets with many two-wheelers drawn")
     for number in range(passes):
         for plan in TRAINING_PLANS:
             write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
@@ -53,8 +61,11 @@ def detector(
     for plan in VALIDATION_PLANS:
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
+    if weights is not None and (MODELS_DIR / name / "detector.xml").is_file():
+        mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, [towns, moments, riders]))
+        typer.echo(f"{mistakes} places where {name} sees a vehicle and none is: looked at more often")
     last = train(
-        {towns: 1.5, moments: 3.0, rare: 0.5, scattered_rare: 1.0, scattered: 0.7},
+        {towns: 1.6, moments: 5.0, riders: 1.6, rare: 0.4, scattered_rare: 1.1, scattered: 0.7},
         "detector",
         minutes=minutes,
         weights=weights,

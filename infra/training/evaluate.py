@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infra.rehearsal.score.found import AS_DETECTED
-from infra.training.matching import match
+from infra.training.matching import Matched, match
 from infra.training.pictures import Labelled
 from reid.classes import MODEL_CLASSES, VEHICLE_CLASSES
 
@@ -58,31 +58,52 @@ def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float) 
         answers: one a picture; every class, persons too.
         threshold: scores below it do not count.
     """
-    truth_n = found = detections = false_alarms = right = 0
+    truth_n = found = detections = wrong = right = 0
     by_class = {name: [0, 0] for name in VEHICLE_CLASSES}
-    for scene, (boxes, scores, numbers) in zip(scenes, answers, strict=True):
-        least = AS_DETECTED.height_px * scene.picture.shape[0] / 720
-        keep = (scores >= threshold) & np.isin(numbers, VEHICLES)
-        boxes, numbers = boxes[keep], numbers[keep]
-        is_vehicle = np.isin(scene.classes, VEHICLES)
-        tall = scene.boxes[:, 3] - scene.boxes[:, 1] > least
-        counts = is_vehicle & tall & (scene.hidden < 1 - AS_DETECTED.share)
-        outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
-        # A vehicle below the size that counts needs no box in the truth to be excused.
-        small = boxes[:, 3] - boxes[:, 1] <= least
-        truth_n += int(counts.sum())
-        found += int(outcome.truth_hit.sum())
-        detections += len(boxes)
-        false_alarms += int((outcome.false_alarm & ~small).sum())
-        classes = scene.classes[counts]
-        for row, column in outcome.pairs:
-            right += int(classes[row] == numbers[column])
-        for number, hit in zip(classes, outcome.truth_hit, strict=True):
+    for scene, answer in zip(scenes, answers, strict=True):
+        held = _hold(scene, answer, threshold)
+        truth_n += len(held.classes)
+        found += int(held.outcome.truth_hit.sum())
+        detections += len(held.boxes)
+        wrong += int(held.wrong.sum())
+        for row, column in held.outcome.pairs:
+            right += int(held.classes[row] == held.numbers[column])
+        for number, hit in zip(held.classes, held.outcome.truth_hit, strict=True):
             by_class[MODEL_CLASSES[number]][0] += 1
             by_class[MODEL_CLASSES[number]][1] += int(hit)
-    return Figures(
-        truth_n, found, detections, false_alarms, right, {name: (n, hit) for name, (n, hit) in by_class.items()}
-    )
+    return Figures(truth_n, found, detections, wrong, right, {name: (n, hit) for name, (n, hit) in by_class.items()})
+
+
+def false_alarms(scene: Labelled, answer: Raw, threshold: float) -> NDArray[np.float32]:
+    """Boxes (n, 4) of one picture that say vehicle and are none."""
+    held = _hold(scene, answer, threshold)
+    return held.boxes[held.wrong]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One picture's vehicles and detections held against each other."""
+
+    classes: NDArray[np.int64]
+    """Of the vehicles that count."""
+    boxes: NDArray[np.float32]
+    numbers: NDArray[np.int64]
+    outcome: Matched
+    wrong: NDArray[np.bool_]
+
+
+def _hold(scene: Labelled, answer: Raw, threshold: float) -> _Held:
+    boxes, scores, numbers = answer
+    least = AS_DETECTED.height_px * scene.picture.shape[0] / 720
+    keep = (scores >= threshold) & np.isin(numbers, VEHICLES)
+    boxes, numbers = boxes[keep], numbers[keep]
+    is_vehicle = np.isin(scene.classes, VEHICLES)
+    tall = scene.boxes[:, 3] - scene.boxes[:, 1] > least
+    counts = is_vehicle & tall & (scene.hidden < 1 - AS_DETECTED.share)
+    outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
+    # A vehicle below the size that counts needs no box in the truth to be excused.
+    small = boxes[:, 3] - boxes[:, 1] <= least
+    return _Held(scene.classes[counts], boxes, numbers, outcome, outcome.false_alarm & ~small)
 
 
 def best_threshold(scenes: Sequence[Labelled], answers: Sequence[Raw]) -> tuple[float, Figures]:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Labelled pictures at the detector's scale, and the random crops of them that it learns from.
 
-A folder holds, for each picture, `NAME.jpg` and `NAME.txt`, a line per thing: class, x0, y0, x1, y1 (pixels), hidden.
+A folder holds, for each picture, `NAME.jpg` and `NAME.txt`, a line per thing: class, x0, y0, x1, y1 (pixels), hidden;
+and where `infra.training.mistakes` has looked, `NAME.wrong`, a line per place that an earlier model took for a vehicle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,9 @@ MOST_HIDDEN = 0.7
 """Share hidden above which a box is no example, neither of a vehicle nor of none: its pixels are blotted out."""
 AROUND = 0.7
 """Share of crops that are laid around some thing; the others show what a street without one looks like."""
+WRONG_SUFFIX = ".wrong"
+AT_MISTAKES = 0.4
+"""Share of the crops of a picture with known mistakes that are laid around one of them."""
 LEAST_KEPT = 0.35
 """Share of a box that must lie in the crop."""
 
@@ -42,6 +46,8 @@ class Labelled:
     """(n, 4) xyxy of the visible part, pixels."""
     hidden: F32
     """(n,) share of the silhouette that something covers, or that lies outside the picture."""
+    wrong: F32 = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """(m, 4) xyxy of what an earlier model took for a vehicle."""
 
 
 def to_input_scale(scene: Labelled) -> Labelled:
@@ -67,10 +73,14 @@ def random_crop(
     height, width = scene.picture.shape[:2]
     scale = float(np.exp(rng.normal(0, 0.18)))
     reach = side / scale
-    if len(scene.boxes) and rng.random() < AROUND:
+    around: F32 | None = None
+    if len(scene.wrong) and rng.random() < AT_MISTAKES:
+        around = scene.wrong[int(rng.integers(len(scene.wrong)))]
+    elif len(scene.boxes) and rng.random() < AROUND:
         share = np.ones(len(scene.boxes)) if weights is None else weights[scene.classes]
-        box = scene.boxes[int(rng.choice(len(scene.boxes), p=share / share.sum()))]
-        centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) + rng.uniform(-0.38, 0.38, 2) * reach
+        around = scene.boxes[int(rng.choice(len(scene.boxes), p=share / share.sum()))]
+    if around is not None:
+        centre = (around[:2] + around[2:]) / 2 + rng.uniform(-0.38, 0.38, 2) * reach
     else:
         centre = rng.uniform(0, 1, 2) * (width, height)
     corner = np.array(
@@ -149,7 +159,7 @@ def write_picture(folder: Path, name: str, scene: Labelled) -> None:
 
 
 def read_picture(path: Path) -> Labelled:
-    """Read back what `write_picture` wrote at `path` (the .jpg).
+    """Read back what `write_picture` wrote at `path` (the .jpg), with its known mistakes where there are some.
 
     Raises:
         ValueError: the picture or its labels cannot be read.
@@ -159,4 +169,8 @@ def read_picture(path: Path) -> Labelled:
         raise ValueError(f"{path} is no picture that can be read; remove it and draw it again")
     rows = [line.split() for line in path.with_suffix(".txt").read_text(encoding="utf-8").splitlines()]
     numbers = np.array(rows, np.float32).reshape(-1, 6)
-    return Labelled(np.asarray(picture, np.uint8), numbers[:, 0].astype(np.int64), numbers[:, 1:5], numbers[:, 5])
+    beside = path.with_suffix(WRONG_SUFFIX)
+    lines = beside.read_text(encoding="utf-8").splitlines() if beside.is_file() else []
+    wrong = np.array([line.split() for line in lines], np.float32).reshape(-1, 4)
+    classes = numbers[:, 0].astype(np.int64)
+    return Labelled(np.asarray(picture, np.uint8), classes, numbers[:, 1:5], numbers[:, 5], wrong)

@@ -32,6 +32,8 @@ ROOT = Path("build/training")
 ARCHITECTURE = Path(__file__).parent / "passage-yolo.yaml"
 LOOK_AGAIN_S = 60.0
 SAVE_EVERY_S = 120.0
+MISTAKEN = 0.15
+"""Share of the pictures that are drawn because an earlier model was mistaken in them (`infra.training.mistakes`)."""
 FEATURE_LAYERS = 5
 """The backbone down to stride 16, in `passage-yolo.yaml`: what a vehicle's embedding is pooled from."""
 
@@ -68,9 +70,10 @@ class Pictures:
         self.class_weights = 1.0 / np.sqrt(np.maximum(counts, 1.0))
         for folder, pictures in self.held.items():
             rarity = np.array([self.class_weights[p.classes].sum() for p in pictures])
+            mistakes = np.array([len(p.wrong) > 0 for p in pictures], np.float64)
             # Half evenly: pictures without a thing must be seen as well.
-            self.picture_weights[folder] = 0.5 / len(pictures) + 0.5 * (
-                rarity / rarity.sum() if rarity.any() else np.full(len(pictures), 1 / len(pictures))
+            self.picture_weights[folder] = (
+                0.5 / len(pictures) + (0.5 - MISTAKEN) * _shares(rarity) + MISTAKEN * _shares(mistakes)
             )
         return sum(len(v) for v in self.held.values())
 
@@ -82,6 +85,11 @@ class Pictures:
         pictures = self.held[folder]
         chosen = pictures[int(rng.choice(len(pictures), p=self.picture_weights[folder]))]
         return random_crop(chosen, rng, weights=self.class_weights)
+
+
+def _shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """To a sum of one; all equal where all are zero."""
+    return weights / weights.sum() if weights.any() else np.full(len(weights), 1 / len(weights))
 
 
 def to_batch(crops: list[Labelled], device: str) -> dict[str, Any]:

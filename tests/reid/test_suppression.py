@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reid.letterbox import boxes_to_picture, lay_into, plan_fit
 from reid.region_features import pool_regions
-from reid.suppression import decode, iou_matrix, suppress
+from reid.suppression import decode, iou_matrix, lies_on_two, suppress
 
 
 def test_iou_of_known_boxes() -> None:
@@ -57,6 +57,24 @@ def test_a_box_of_doubtful_class_is_a_vehicle_for_sure_and_a_person_stays_one() 
     assert numbers.tolist() == [1] and joint == pytest.approx([1 - 0.7 * 0.72])
     _, _, numbers = decode(output, 0.2, 0.7, True, kin=(0, 1, 2))
     assert numbers.tolist() == [1, 3]
+
+
+def test_a_box_between_two_parked_cars_is_no_third_one() -> None:
+    near, far = [0, 20, 40, 60], [24, 4, 58, 34]
+    seam, behind = [14, 10, 46, 44], [20, -14, 52, 16]
+    rows = np.array([near, far, seam, behind], np.float32)
+    assert iou_matrix(rows[2:3], rows).max(where=np.arange(4) != 2, initial=0) < 0.7, "suppression alone keeps it"
+    assert lies_on_two(rows).tolist() == [False, False, True, False]
+    assert lies_on_two(rows[[2, 0, 1]]).tolist() == [False, False, False], "the strongest is never the seam of others"
+    assert not lies_on_two(rows[[0, 2]]).any() and not lies_on_two(rows[:0]).any()
+    output = np.zeros((4 + 2, 4), np.float32)
+    output[:2], output[2:4] = (rows[:, :2] + rows[:, 2:]).T / 2, (rows[:, 2:] - rows[:, :2]).T
+    output[4] = [0.9, 0.8, 0.5, 0.4]
+    assert len(decode(output, 0.25, 0.7, True)[0]) == 4
+    boxes, _, _ = decode(output, 0.25, 0.7, True, kin=(0,))
+    assert boxes.tolist() == rows[[0, 1, 3]].tolist()
+    output[4:, 2] = 0, 0.5
+    assert len(decode(output, 0.25, 0.7, True, kin=(0,))[0]) == 4, "what is no vehicle may stand before two"
 
 
 @given(st.integers(40, 2000), st.integers(40, 2000), st.sampled_from([(384, 640), (640, 640), (448, 768)]))

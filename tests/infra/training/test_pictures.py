@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.training.pictures import CROP, Labelled, random_crop, read_picture, to_input_scale, write_picture
+from infra.training.pictures import (
+    AT_MISTAKES,
+    CROP,
+    WRONG_SUFFIX,
+    Labelled,
+    random_crop,
+    read_picture,
+    to_input_scale,
+    write_picture,
+)
 
 
 def scene(*boxes: tuple[float, float, float, float], hidden: tuple[float, ...] | None = None) -> Labelled:
@@ -80,3 +89,19 @@ def test_a_cut_short_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match=r"a\.jpg is no picture"):
         read_picture(tmp_path / "a.jpg")
+
+
+def test_crops_are_laid_around_known_mistakes(tmp_path: Path) -> None:
+    picture = np.full((360, 2000, 3), 90, np.uint8)
+    picture[100:160, 1800:1860] = 250
+    car = np.array([[20, 100, 80, 160]], np.float32)
+    write_picture(tmp_path, "a", Labelled(picture, np.zeros(1, np.int64), car, np.zeros(1, np.float32)))
+
+    def looked_at_the_mistake() -> float:
+        known = read_picture(tmp_path / "a.jpg")
+        crops = [random_crop(known, np.random.default_rng(seed)) for seed in range(80)]
+        return float(np.mean([(crop.picture > 200).any() for crop in crops]))
+
+    assert looked_at_the_mistake() < AT_MISTAKES / 2
+    (tmp_path / f"a{WRONG_SUFFIX}").write_text("1800.0 100.0 1860.0 160.0\n", encoding="utf-8")
+    assert looked_at_the_mistake() > 0.75 * AT_MISTAKES
