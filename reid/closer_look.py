@@ -26,7 +26,7 @@ from reid.suppression import iou_matrix
 
 PIECE = (0.2, 0.1875)
 """Height and width of a piece as shares of the picture's: in a sheet of two by two it is seen 2.7 times as large."""
-SMALL = (0.08, 0.15)
+SMALL = (0.125, 0.15)
 """Height and width of a change up to which what moves is small, as shares of the picture's."""
 MOST_PIECES = 2
 """Of one picture; those with most motion first. Leaves in the wind move everywhere: this bounds what they cost."""
@@ -39,7 +39,7 @@ _SURE = 0.6
 """Score from which the first look has told what moves."""
 _TOLD = 0.5
 """Share of a change that such a box must cover."""
-_TALLEST = 0.1
+_TALLEST = 0.14
 """Height up to which something found in a piece counts, as a share of the picture's: the rest the first look sees."""
 _BORDER_PX = 2.0
 """A box as near to a piece's border as this may go on beyond it."""

@@ -34,6 +34,8 @@ _GLIMPSE_PX = 45.0
 """What was seen for so short a time and so small is a glimpse between two houses: nothing can be told from it."""
 _LEAST_TRAVEL = 0.8
 """Over the whole passage, in its own smaller side."""
+_FAR = 2.0
+"""From here no parked car has come by trembling, however little of its box changes: slow, dark, and of one colour."""
 
 
 @dataclass(slots=True)
@@ -137,7 +139,7 @@ class Tracklet:
         if (self.last_at - self.first_at).total_seconds() < _LEAST_LAST_S:
             return False
         better = sorted(self.scores)[len(self.scores) // 2 :]
-        if sum(better) / len(better) < _LEAST_SCORE or self.moving_sum < 0:
+        if sum(better) / len(better) < _LEAST_SCORE:
             return False
         sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
         size = sizes[int(0.8 * (len(sizes) - 1))]
@@ -145,7 +147,8 @@ class Tracklet:
         if size < LEAST_SIZE_PX or glimpse:
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
-        return max(went, travel(self.sightings[0].box, self.last_box)) >= _LEAST_TRAVEL
+        went = max(went, travel(self.sightings[0].box, self.last_box))
+        return went >= (_LEAST_TRAVEL if self.moving_sum >= 0 else _FAR)
 
     def close(
         self,

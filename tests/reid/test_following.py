@@ -109,6 +109,12 @@ def test_what_only_trembles_has_not_passed() -> None:
     assert passages(stands) == []
 
 
+@pytest.mark.parametrize(("step", "count"), [(1.4, 0), (5.0, 1)])
+def test_what_has_gone_far_has_passed_though_little_of_it_changes(step: float, count: int) -> None:
+    creeps = [[finding(moved(CAR, step * k), moving=0.12)] for k in range(5 * FPS)]
+    assert len(passages(creeps)) == count
+
+
 def test_a_lorry_that_drives_away_to_one_side_has_gone_its_own_length() -> None:
     away: list[Box] = [(304, 216, 712, 618), (396, 202, 724, 529), (528, 176, 748, 408), (618, 156, 767, 320)]
     assert travel(away[0], away[-1]) > 0.8
