@@ -40,7 +40,7 @@ def detector(
     from infra.training.scatter_dataset import write_scattered
     from infra.training.streets import FIRST_SEED, write_streets
     from infra.training.town_frames import PLANS, write_town
-    from infra.training.train_detector import ROOT, average, train
+    from infra.training.train_detector import ROOT, train, weights_alone
     from infra.training.whole_frames import write_frames
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
@@ -73,6 +73,5 @@ def detector(
         device=device,
         resume=True,
     )
-    if weights is not None:
-        last = average(weights, last, last.with_name("averaged.pt"))
+    typer.echo(f"weights to go on from: {weights_alone(last, last.with_name('weights.pt'))}")
     typer.echo(str(export(last, name, validation, [towns, rare])))

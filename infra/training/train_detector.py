@@ -244,21 +244,12 @@ def train(
     return out
 
 
-def average(first: Path, second: Path, out: Path) -> Path:
-    """Write the mean of two checkpoints' weights, in half precision, as one that ultralytics loads; returns `out`.
-
-    Training that goes on with other pictures forgets a little of the earlier ones; the mean of before and after keeps
-    most of both (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
-    """
-    kept = [torch.load(path, map_location="cpu", weights_only=False) for path in (first, second)]
-    before, after = (checkpoint["model"].float() for checkpoint in kept)
-    old, new = before.state_dict(), after.state_dict()
-    after.load_state_dict(
-        {name: (old[name] + value) / 2 if value.is_floating_point() else value for name, value in new.items()}
-    )
+def weights_alone(checkpoint: Path, out: Path) -> Path:
+    """Write a checkpoint's averaged weights in half precision, to be kept and gone on from; returns `out`."""
+    kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
     keys = ("ema", "epoch", "optimizer", "train_args", "date")
     half = out.with_suffix(".half")
-    torch.save({"model": after.half(), **{key: kept[1].get(key) for key in keys}}, half)
+    torch.save({"model": kept["model"].half(), **{key: kept.get(key) for key in keys}}, half)
     half.replace(out)
     return out
 
