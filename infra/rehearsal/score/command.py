@@ -144,6 +144,7 @@ def _detector_figures(scored: Scored, own: detection.DetectionScore) -> None:
         "detection_recall": own.recall,
         "detection_precision": own.precision,
         **{f"detection_false_{what}": number for what, number in sorted(own.false_by.items())},
+        "detection_false_small": own.false_small,
     }
     for key, counts in sorted(own.by.items()):
         if not key.startswith("large"):

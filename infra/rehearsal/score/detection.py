@@ -41,6 +41,8 @@ class DetectionScore:
     false_by: Counter[str] = field(default_factory=Counter)
     """False alarms by what is there: `nothing`, a vehicle that the box fits badly (`loose`), or one that is found
     already (`double`)."""
+    false_small: int = 0
+    """Of them those no higher than a vehicle must be to count."""
     large: int = 0
     large_hit: int = 0
     """Cars, vans, buses, trucks over 64 px high and less than a quarter hidden; found as any vehicle."""
@@ -139,7 +141,9 @@ def score_frame(
     out.truth += int(counted.sum())
     out.hit += int(matched.truth_hit.sum())
     out.detections += len(found)
-    out.false_by.update(_what_is_there(xyxy[of], found.boxes[matched.false_alarm]))
+    false = found.boxes[matched.false_alarm]
+    out.false_by.update(_what_is_there(xyxy[of], false))
+    out.false_small += int((false[:, 3] - false[:, 1] <= AS_DETECTED.height_px).sum())
     for row, hit in zip(np.flatnonzero(counted), matched.truth_hit, strict=True):
         vehicle = int(rows["vehicle"][row])
         for key in _keys(float(height[row]), float(share[row]), kinds[vehicle], bodies[vehicle]):

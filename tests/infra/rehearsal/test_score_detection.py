@@ -43,9 +43,9 @@ def test_only_what_is_near_must_be_found_and_what_is_far_may_be() -> None:
 
 
 def test_false_alarms_by_what_is_there() -> None:
-    out = scored((100, 100, 200, 180), (100, 100, 180, 180), (150, 120, 210, 180), (400, 500, 460, 560))
-    assert (out.hit, out.false, out.precision) == (1, 3, 0.25)
-    assert out.false_by == {"double": 1, "loose": 1, "nothing": 1}
+    out = scored((100, 100, 200, 180), (100, 100, 180, 180), (150, 120, 210, 180), (400, 500, 460, 560), (20, 20, 50, 44))
+    assert (out.hit, out.false, out.precision) == (1, 4, 0.2)
+    assert out.false_by == {"double": 1, "loose": 1, "nothing": 2} and out.false_small == 1
 
 
 def test_a_bicycle_is_no_vehicle() -> None:
