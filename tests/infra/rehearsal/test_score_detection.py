@@ -43,7 +43,10 @@ def test_only_what_is_near_must_be_found_and_what_is_far_may_be() -> None:
 
 
 def test_false_alarms_by_what_is_there() -> None:
-    out = scored((100, 100, 200, 180), (100, 100, 180, 180), (150, 120, 210, 180), (400, 500, 460, 560), (20, 20, 50, 44))
+    found, double, loose, nothing, small = (
+        (100, 100, 200, 180), (100, 100, 180, 180), (150, 120, 210, 180), (400, 500, 460, 560), (20, 20, 50, 44),
+    )  # fmt: skip
+    out = scored(found, double, loose, nothing, small)
     assert (out.hit, out.false, out.precision) == (1, 4, 0.2)
     assert out.false_by == {"double": 1, "loose": 1, "nothing": 2} and out.false_small == 1
 
