@@ -80,10 +80,15 @@ def quantize(ir: Path, pictures: list[NDArray[np.uint8]], out: Path, input_hw: t
     return out
 
 
+def open_exported(ir: Path, threads: int = 1) -> OpenVinoDetector:
+    """An exported model as it will be run, with the suppression that is published beside it."""
+    settings = DetectorSettings(model=str(ir), iou=IOU, class_agnostic=True, threads=threads, features=False)
+    return OpenVinoDetector(settings, ir)
+
+
 def measure(ir: Path, scenes: list[Labelled], threads: int = 1) -> tuple[list[Raw], float]:
     """Every class's detections in pictures, and milliseconds a picture."""
-    settings = DetectorSettings(model=str(ir), iou=IOU, class_agnostic=True, threads=threads, features=False)
-    detector = OpenVinoDetector(settings, ir)
+    detector = open_exported(ir, threads)
     pictures = [scene.picture for scene in scenes]
     detector.detect_every_class(pictures[:3], 0.05)
     started = time.process_time()

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 
 from infra.training.evaluate import Raw, false_alarms
-from infra.training.export_detector import measure
+from infra.training.export_detector import open_exported
 from infra.training.pictures import WRONG_SUFFIX, Labelled, read_picture
 
 LEAST_SCORE = 0.2
@@ -33,11 +33,12 @@ def find_mistakes(model: Path, folders: Sequence[Path]) -> Iterator[tuple[Path, 
         model: folder of an exported detector.
         folders: of training pictures; those whose mistakes are known are looked at again.
     """
+    detector = open_exported(model / "detector.xml")
     for folder in folders:
         paths = iter(sorted(folder.glob("*.jpg")))
         while some := list(islice(paths, _AT_ONCE)):
             scenes = [read_picture(path) for path in some]
-            answers, _ = measure(model / "detector.xml", scenes)
+            answers = detector.detect_every_class([scene.picture for scene in scenes], LEAST_SCORE)
             for path, scene, answer in zip(some, scenes, answers, strict=True):
                 yield path, _write(path, scene, answer)
 

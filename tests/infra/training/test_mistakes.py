@@ -34,7 +34,12 @@ def test_false_alarms_are_written_and_vehicles_weak_ones_and_persons_are_not(
         np.array([number for _, _, number in found]),
     )
     nothing: Raw = (answer[0][:0], answer[1][:0], answer[2][:0])
-    monkeypatch.setattr(mistakes, "measure", lambda ir, scenes: ([answer, nothing][: len(scenes)], 1.0))
+
+    class Answers:
+        def detect_every_class(self, pictures: list[np.ndarray], confidence: float) -> list[Raw]:
+            return [answer, nothing][: len(pictures)]
+
+    monkeypatch.setattr(mistakes, "open_exported", lambda ir: Answers())
     counts = dict(mistakes.find_mistakes(Path("any"), [tmp_path]))
     assert counts == {tmp_path / "a.jpg": 1, tmp_path / "b.jpg": 0}
     assert read_picture(tmp_path / "a.jpg").wrong.tolist() == [BAY]
