@@ -77,13 +77,22 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
 def arguments(step: TraceStep) -> str:
     """Why the step is believed, in a line."""
     parts = [t("look", p=round(step.look * 100)), t("colour_arg", p=round(step.colour * 100))]
-    if step.travel_s is not None and step.travel_typical_s is not None:
-        low, high = step.travel_typical_s
-        parts.append(t("travel_typical", s=round(step.travel_s), a=round(low), b=round(high)))
-    elif step.travel_s is not None:
-        parts.append(t("travel", s=round(step.travel_s)))
+    if step.travel_s is not None:
+        parts.append(_travel(step, step.travel_s))
     parts.append(t("rivals_none") if not step.rivals else t("rivals", n=step.rivals))
     return " · ".join(parts)
+
+
+def _travel(step: TraceStep, travel_s: float) -> str:
+    """How long it took from the camera before, how long of it the vehicle stood, and how long others take."""
+    remarks = []
+    if round(step.travel_waited_s):
+        remarks.append(t("travel_waited", s=round(step.travel_waited_s)))
+    if step.travel_typical_s is not None:
+        low, high = step.travel_typical_s
+        remarks.append(t("travel_typical", a=round(low), b=round(high)))
+    said = t("travel", s=round(travel_s))
+    return f"{said} ({' ; '.join(remarks)})" if remarks else said
 
 
 def _row(n: int, step: TraceStep, labels: dict[str, str], at: Callable[[datetime], str]) -> dict[str, object]:

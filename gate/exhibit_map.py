@@ -28,7 +28,7 @@ def trace_csv(trace: Trace, site: Site) -> bytes:
     table.writerow(
         (
             "étape;caméra;lieu;heure locale;heure UTC;type;couleur;probabilité;apparence;"
-            "trajet (s);trajet habituel (s);ressemblants;décision;identifiant"
+            "trajet (s);dont à l'arrêt en vue (s);trajet habituel (s);ressemblants;décision;identifiant"
         ).split(";")
     )
     zone = ZoneInfo(site.timezone)
@@ -48,6 +48,7 @@ def trace_csv(trace: Trace, site: Site) -> bytes:
                 f"{step.probability:.2f}",
                 f"{step.look:.2f}",
                 "" if step.travel_s is None else f"{step.travel_s:.1f}",
+                "" if step.travel_s is None else f"{step.travel_waited_s:.1f}",
                 "" if typical is None else f"{typical[0]:.0f}–{typical[1]:.0f}",
                 step.rivals,
                 said[step.decision],

@@ -167,7 +167,9 @@ class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
     """Similarity of appearance to the vehicle asked for, 0 to 1."""
     colour: float
     travel_s: float | None
-    """Seconds since the step before; None for the first."""
+    """Seconds from being nearest to the camera of the step before to being nearest to this one; None for the first."""
+    travel_waited_s: float = 0.0
+    """Of these, how long it is known to have stood in view: what is usual knows of no wait."""
     travel_typical_s: tuple[float, float] | None
     """Tenth and ninetieth percentile of this camera pair, where known."""
     rivals: int

@@ -76,6 +76,7 @@ def _told(step: Step, rows: Mapping[str, PassageRow]) -> TraceStep:
         look=step.look,
         colour=step.colour,
         travel_s=step.travel_s,
+        travel_waited_s=step.waited_s,
         travel_typical_s=step.typical_s,
         rivals=step.rivals,
         decision=step.decision,

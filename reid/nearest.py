@@ -70,6 +70,13 @@ def travel_s(a: Passage, b: Passage) -> float:
     return _of(b)[0] - _of(a)[2]
 
 
+def waited_s(a: Passage, b: Passage) -> float:
+    """Of those seconds, how long it is known to have stood in view of the two."""
+    came, unhindered = _of(b)[:2]
+    left, hindered = _of(a)[2:4]
+    return (came - unhindered) + (hindered - left)
+
+
 def _of(p: Passage) -> tuple[float, float, float, float, bool, bool, Way]:
     start, end = p.started_at.timestamp(), p.ended_at.timestamp()
     waited = min(p.waited_s, end - start)

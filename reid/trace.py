@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from reid.calibration import DEFAULT, Calibration
 from reid.links import LinkModel
 from reid.looks import Looks, compare_looks
-from reid.nearest import nearest_s, travel_s
+from reid.nearest import nearest_s, travel_s, waited_s
 from reid.passage import Passage
 
 Verdict = Literal["accepted", "rejected"]
@@ -57,6 +57,8 @@ class Step:
     """Likeness of colour, 0 to 1."""
     travel_s: float | None
     """Seconds from being nearest to the camera before to being nearest to this one; None for the first."""
+    waited_s: float
+    """Of these, how long it is known to have stood in view."""
     typical_s: tuple[float, float] | None
     """Tenth and ninetieth percentile of these two cameras, where known."""
     rivals: int
@@ -236,6 +238,7 @@ def _step(
         look=round(float(looks.likeness[i, origin]) if i != origin else 1.0, 4),
         colour=round(float(looks.colour_likeness[i, origin]), 4),
         travel_s=None if before is None else round(travel_s(nodes[before], passage), 3),
+        waited_s=0.0 if before is None else round(waited_s(nodes[before], passage), 3),
         typical_s=None if before is None else links.typical_s(nodes[before].camera, passage.camera),
         rivals=rivals,
         decision=decision,

@@ -12,7 +12,7 @@ import pytest
 from reid.association import associate
 from reid.bearings import passing_places
 from reid.links import FASTEST_MPS, follows, learn_links
-from reid.nearest import nearest, nearest_s
+from reid.nearest import nearest, nearest_s, travel_s, waited_s
 from reid.passage import Box, Embedding, Passage
 from reid.trace import trace
 from tests.reid.made_town import POSITIONS, START, MadeTown, made_town
@@ -180,6 +180,8 @@ def test_a_wait_in_view_explains_a_long_time() -> None:
     dawdled = seen("c1", 12, 55, SMALL, LARGE, exit="left")
     model = learn_links([], {"c0": (0.0, 0.0), "c1": (150.0, 0.0)})
     assert model.evidence(first, waited) > model.evidence(first, dawdled) + 1.0
+    assert (travel_s(first, waited), waited_s(first, waited), waited_s(first, dawdled)) == (50.0, 32.0, 0.0)
+    assert waited_s(seen("c1", 0, 40, LARGE, SMALL, waited_s=30.0), first) == 30.0, "after it came by the first"
 
 
 def test_what_was_accepted_is_joined_by_the_likeliest_way(town: MadeTown) -> None:
