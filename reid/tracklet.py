@@ -29,9 +29,6 @@ _LEAST_MOVING = 0.15
 """Share of its box that changes, in the mean while it does not stand: less is a parked car that trembles."""
 LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
-_GLIMPSE_S = 0.6
-_GLIMPSE_PX = 45.0
-"""What was seen for so short a time and so small is a glimpse between two houses: nothing can be told from it."""
 _LEAST_TRAVEL = 0.8
 """Over the whole passage, in its own smaller side."""
 _FAR = 2.0
@@ -143,8 +140,7 @@ class Tracklet:
             return False
         sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
         size = sizes[int(0.8 * (len(sizes) - 1))]
-        glimpse = (self.last_at - self.first_at).total_seconds() < _GLIMPSE_S and size < _GLIMPSE_PX
-        if size < LEAST_SIZE_PX or glimpse:
+        if size < LEAST_SIZE_PX:
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         went = max(went, travel(self.sightings[0].box, self.last_box))

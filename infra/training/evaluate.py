@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Detections on labelled pictures: recall and precision as the project judges them, and the threshold they ask for.
 
-What counts: vehicles over 24 px high at 720p and less than half hidden; others are neither wanted nor wrong. A class
-mistaken for another is counted apart: for finding a passage any vehicle class will do.
+What counts is what counts in `infra.rehearsal.score.detection`: vehicles over 24 px high at 720p and less than half
+hidden; others are neither wanted nor wrong, and whatever lies on nothing is wrong, however small. A class mistaken for
+another is counted apart: for finding a passage any vehicle class will do.
 """
 
 from __future__ import annotations
@@ -101,9 +102,7 @@ def _hold(scene: Labelled, answer: Raw, threshold: float) -> _Held:
     tall = scene.boxes[:, 3] - scene.boxes[:, 1] > least
     counts = is_vehicle & tall & (scene.hidden < 1 - AS_DETECTED.share)
     outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
-    # A vehicle below the size that counts needs no box in the truth to be excused.
-    small = boxes[:, 3] - boxes[:, 1] <= least
-    return _Held(scene.classes[counts], boxes, numbers, outcome, outcome.false_alarm & ~small)
+    return _Held(scene.classes[counts], boxes, numbers, outcome, outcome.false_alarm)
 
 
 def best_threshold(scenes: Sequence[Labelled], answers: Sequence[Raw]) -> tuple[float, Figures]:

@@ -5,7 +5,7 @@ The frames are those of `infra.training.town_frames` (same seed and seconds: the
 labelled box is given to the vehicle that geometry puts there). Prints accuracy by light, each town held out in turn,
 then the numbers to write into `reid/colour.py`.
 
-Run: python -m infra.training.fit_colours build/training/towns960 --plans training-1 training-2 training-3 training-4
+Run: python -m infra.training.fit_colours build/training/colours --plans training-1 training-2 training-3 training-4
 """
 
 from __future__ import annotations

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from reid.letterbox import PAD_VALUE, plan_fit
 
 F32 = NDArray[np.float32]
-INPUT_HW = (576, 960)
+INPUT_HW = (640, 1120)
 """The shipped detector's input: pictures are brought to its scale once, and crops are cut from that."""
 CROP = 320
 """Side of a training crop in pixels of the input scale: a fraction of the picture, and of the work."""
+WIDE_CROP = 576
+"""Side of a crop that holds a near bus whole: of nothing but small ones, a model learns no box wider than they are."""
 LEAST_HEIGHT = 8.0
 """Lowest box, in pixels of the crop, that is labelled (about 11 px at 720p)."""
 MOST_HIDDEN = 0.7

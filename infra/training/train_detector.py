@@ -25,13 +25,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from infra.training.pictures import Labelled, random_crop, read_picture
+from infra.training.pictures import CROP, WIDE_CROP, Labelled, random_crop, read_picture
 from reid.classes import MODEL_CLASSES
 
 ROOT = Path("build/training")
 ARCHITECTURE = Path(__file__).parent / "passage-yolo.yaml"
 LOOK_AGAIN_S = 60.0
 SAVE_EVERY_S = 120.0
+WIDE = 0.25
+"""Share of the batches that are of wide crops, of which one holds fewer, in about as many pixels."""
 MISTAKEN = 0.15
 """Share of the pictures that are drawn because an earlier model was mistaken in them (`infra.training.mistakes`)."""
 FEATURE_LAYERS = 5
@@ -77,14 +79,14 @@ class Pictures:
             )
         return sum(len(v) for v in self.held.values())
 
-    def draw(self, rng: np.random.Generator) -> Labelled:
-        """A random crop of a random picture."""
+    def draw(self, rng: np.random.Generator, side: int = CROP) -> Labelled:
+        """A random crop of a random picture, so many pixels wide and high."""
         there = [(f, s) for f, s in zip(self.folders, self.shares, strict=True) if self.held.get(f)]
         weights = np.array([s for _, s in there])
         folder = there[int(rng.choice(len(there), p=weights / weights.sum()))][0]
         pictures = self.held[folder]
         chosen = pictures[int(rng.choice(len(pictures), p=self.picture_weights[folder]))]
-        return random_crop(chosen, rng, weights=self.class_weights)
+        return random_crop(chosen, rng, side, self.class_weights)
 
 
 def _shares(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -226,8 +228,10 @@ def train(
             looked = now
             pictures.read()
         falling = 0.02 + 0.98 * (1 + math.cos(math.pi * share)) / 2
+        side = WIDE_CROP if rng.random() < WIDE else CROP
+        crops = max(1, round(batch * (CROP / side) ** 2))
         losses = trainer.step(
-            to_batch([pictures.draw(rng) for _ in range(batch)], device),
+            to_batch([pictures.draw(rng, side) for _ in range(crops)], device),
             lr * falling * min(1.0, (trainer.steps + 1) / warm),
         )
         smooth = losses if smooth is None else 0.97 * smooth + 0.03 * losses

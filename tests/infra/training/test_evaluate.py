@@ -36,6 +36,7 @@ def test_small_and_hidden_vehicles_are_ignore_regions() -> None:
     assert score(scenes, [answer()], 0.25).truth == 0
     figures = score(scenes, [answer((CAR, 0, 0, 12, 10, 0.9), (CAR, 100, 0, 150, 50, 0.9))], 0.25)
     assert figures.false_alarms == 0 and figures.found == 0
+    assert score(scenes, [answer((CAR, 300, 0, 312, 10, 0.9))], 0.25).false_alarms == 1, "small, but nothing is there"
 
 
 def test_pedestrians_are_neither_wanted_nor_counted() -> None:

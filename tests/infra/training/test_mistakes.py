@@ -41,8 +41,8 @@ def test_false_alarms_are_written_and_vehicles_weak_ones_and_persons_are_not(
 
     monkeypatch.setattr(mistakes, "open_exported", lambda ir: Answers())
     counts = dict(mistakes.find_mistakes(Path("any"), [tmp_path]))
-    assert counts == {tmp_path / "a.jpg": 1, tmp_path / "b.jpg": 0}
-    assert read_picture(tmp_path / "a.jpg").wrong.tolist() == [BAY]
+    assert counts == {tmp_path / "a.jpg": 2, tmp_path / "b.jpg": 0}
+    assert read_picture(tmp_path / "a.jpg").wrong.tolist() == [BAY, TINY]
     assert read_picture(tmp_path / "b.jpg").wrong.tolist() == []
 
 

@@ -61,7 +61,7 @@ def test_equal_seeds_give_equal_crops() -> None:
     assert (first.picture == second.picture).all() and (first.boxes == second.boxes).all()
 
 
-def test_input_scale_is_three_quarters_of_720p() -> None:
+def test_input_scale_is_seven_eighths_of_720p() -> None:
     large = Labelled(
         np.zeros((720, 1280, 3), np.uint8),
         np.array([2]),
@@ -69,8 +69,8 @@ def test_input_scale_is_three_quarters_of_720p() -> None:
         np.zeros(1, np.float32),
     )
     small = to_input_scale(large)
-    assert small.picture.shape == (540, 960, 3)
-    assert small.boxes[0].tolist() == [75, 37.5, 150, 112.5]
+    assert small.picture.shape == (630, 1120, 3)
+    assert small.boxes[0].tolist() == [87.5, 43.75, 175, 131.25]
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def test_what_is_rare_is_looked_at_more_often(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     drawn = np.concatenate([store.draw(rng).classes for _ in range(400)])
     assert 0.03 < (drawn == truck).mean() < 0.3, "one in eighty of the things, more often among those looked at"
+    assert store.draw(rng, 448).picture.shape == (448, 448, 3)
 
 
 def test_no_pictures(tmp_path: Path) -> None:
