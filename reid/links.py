@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from reid.bearings import expected_ways, passing_places
 from reid.looks import Looks, compare_looks
 from reid.nearest import Nearest, Way, nearest
+from reid.overlaps import UNKNOWN, Overlap, factors, learn_overlaps, seen_at_once
 from reid.passage import Passage
 
 LONGEST_GAP_S: Final = 300.0
@@ -120,6 +121,8 @@ class LinkModel:
     """Vehicles a second that a camera sees."""
     by_way: Mapping[tuple[str, Way, str, Way], float] = field(default_factory=dict)
     """(camera, way there, next camera, way there) → how many times likelier than for any ways."""
+    overlaps: Mapping[tuple[str, str], Overlap] = field(default_factory=dict)
+    """What being seen by two cameras at once says."""
 
     def evidence(self, a: Passage, b: Passage) -> float:
         """Log-likelihood ratio of `b` coming next after `a` against `b` being another vehicle that came by.
@@ -134,6 +137,7 @@ class LinkModel:
         near = nearest(passages)
         rows = _rows(passages)
         may = follows(passages, near)
+        at_once = seen_at_once(passages, near)
         out = np.full((count, count), -np.inf)
         for (a, b), link in self.links.items():
             if a not in rows or b not in rows:
@@ -142,6 +146,7 @@ class LinkModel:
             rate = max(self.rates.get(b, 0.01), 1 / LONGEST_GAP_S)
             density, _ = _densities(link, near.take(rows[a]), near.take(rows[b]))
             ways = _way_factors(self.by_way, a, b, near.way[rows[a]], near.way[rows[b]])
+            ways *= factors(self.overlaps.get((a, b), UNKNOWN), at_once[block])
             chance = np.maximum(link.chance * ways * density, 1e-9) / rate
             out[block] = np.where(may[block] & (density > 0), np.log(chance), -np.inf)
         return out
@@ -212,16 +217,24 @@ def learn_links(
     links = dict(priors)
     looks = looks or compare_looks(ordered)
     may = follows(ordered, near)
+    at_once = seen_at_once(ordered, near)
+    overlaps: Mapping[tuple[str, str], Overlap] = {}
     by_way = dict(expected)
     here = {camera: near.take(some) for camera, some in rows.items()}
     for _ in range(_ROUNDS):
         meetings = {
             (a, b): _densities(link, here[a], here[b]) for (a, b), link in links.items() if a in rows and b in rows
         }
-        weights = _weights(rows, here, may, looks.total, links, meetings, rates, by_way)
+        speaks = {
+            (a, b): _way_factors(by_way, a, b, here[a].way, here[b].way)
+            * factors(overlaps.get((a, b), UNKNOWN), at_once[np.ix_(rows[a], rows[b])])
+            for a, b in meetings
+        }
+        weights = _weights(rows, may, looks.total, links, meetings, rates, speaks)
         links = _refit(rows, here, weights, priors, meetings)
+        overlaps = learn_overlaps(rows, at_once, weights, {pair: density for pair, (density, _) in meetings.items()})
         by_way = expected | _learn_ways(rows, near, weights, expected)
-    return LinkModel(links, rates, by_way)
+    return LinkModel(links, rates, by_way, overlaps)
 
 
 def share_out(odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -281,19 +294,18 @@ def _priors(cameras: Sequence[str], positions: Mapping[str, tuple[float, float]]
 
 def _weights(
     rows: Mapping[str, NDArray[np.int_]],
-    here: Mapping[str, Nearest],
     may: NDArray[np.bool_],
     total: NDArray[np.float64],
     links: Mapping[tuple[str, str], CameraLink],
     meetings: Meetings,
     rates: Mapping[str, float],
-    by_way: Mapping[tuple[str, Way, str, Way], float],
+    speaks: Mapping[tuple[str, str], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """(n, n): how surely column comes next after row."""
+    """(n, n): how surely column comes next after row; `speaks`: what ways and overlaps say of each pair of cameras."""
     odds = np.zeros(may.shape)
     for (a, b), (density, _) in meetings.items():
         block = np.ix_(rows[a], rows[b])
-        likely = links[a, b].chance * density * _way_factors(by_way, a, b, here[a].way, here[b].way)
+        likely = links[a, b].chance * density * speaks[a, b]
         odds[block] = np.where(may[block], likely / rates[b], 0.0) * np.exp(total[block])
     return share_out(odds)
 

@@ -13,6 +13,7 @@ from reid.association import associate
 from reid.bearings import passing_places
 from reid.links import FASTEST_MPS, follows, learn_links
 from reid.nearest import nearest, nearest_s, travel_s, waited_s
+from reid.overlaps import UNKNOWN
 from reid.passage import Box, Embedding, Passage
 from reid.trace import trace
 from tests.reid.made_town import POSITIONS, START, MadeTown, made_town
@@ -202,3 +203,28 @@ def test_the_further_from_what_is_sure_the_less_sure(town: MadeTown) -> None:
     assert forward == sorted(forward, reverse=True)
     assert backward == sorted(backward, reverse=True)
     assert all(0 < s.probability <= 1 for s in steps)
+
+
+def test_one_vehicle_is_hardly_seen_by_two_cameras_at_once() -> None:
+    """It stood before the second camera while it drove by the first: another vehicle."""
+    places = {"c0": (0.0, 0.0), "c1": (150.0, 0.0)}
+    first = seen("c0", 8, 19, LARGE, SMALL)
+    model = learn_links([], places)
+    stood = seen("c1", 2, 25, SMALL, LARGE, waited_s=7.0)
+    drove = seen("c1", 14, 25, SMALL, LARGE)
+    assert model.evidence(first, stood) < model.evidence(first, drove) - 1.5
+    still_seen = seen("c0", 8, 29, LARGE, SMALL)
+    assert model.evidence(still_seen, drove) < model.evidence(first, drove) - 1.5
+
+
+def test_views_that_overlap_are_learnt() -> None:
+    """Every vehicle is seen by the second camera for as long as by the first: that says nothing against a pair."""
+    passages = [
+        p
+        for n in range(40)
+        for p in (seen("c0", 40 * n, 40 * n + 12, LARGE, SMALL), seen("c1", 40 * n - 3, 40 * n + 9, SMALL, LARGE))
+    ]
+    model = learn_links(passages, {"c0": (0.0, 0.0), "c1": (80.0, 0.0)})
+    overlap = model.overlaps["c0", "c1"]
+    assert overlap.at_once > 0.8 > UNKNOWN.at_once
+    assert learn_links(passages[::2], {"c0": (0.0, 0.0)}).overlaps.get(("c0", "c1"), UNKNOWN) == UNKNOWN
