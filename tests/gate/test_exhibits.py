@@ -130,9 +130,10 @@ def test_papers_say_in_french_what_was_done(package: tuple[Town, Path]) -> None:
 
 def test_tables(package: tuple[Town, Path]) -> None:
     _, folder = package
-    rows = list(csv.reader(io.StringIO((folder / "trace/trace.csv").read_text("utf-8-sig")), delimiter=";"))
-    assert rows[1][5:7] == ["voiture", "rouge"]
-    assert rows[0][0] == "étape" and "demandé" in [r[12] for r in rows[1:-2]]
+    head, *rows = csv.reader(io.StringIO((folder / "trace/trace.csv").read_text("utf-8-sig")), delimiter=";")
+    steps = [dict(zip(head, row, strict=True)) for row in rows[:-2]]
+    assert (head[0], steps[0]["type"], steps[0]["couleur"]) == ("étape", "voiture", "rouge")
+    assert "demandé" in {step["décision"] for step in steps}
     assert "jamais une identification" in rows[-1][0]
     assert "<svg" in (folder / "trace/plan.svg").read_text()
     extract = [json.loads(line) for line in (folder / "journal/extrait.jsonl").read_text().splitlines()]
