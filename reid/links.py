@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.bearings import expected_ways, passing_places
+from reid.likelier import likelier
 from reid.looks import Looks, compare_looks
 from reid.nearest import Nearest, Way, nearest
-from reid.overlaps import UNKNOWN, Overlap, factors, learn_overlaps, seen_at_once
+from reid.overlaps import UNKNOWN, Overlap, learn_overlaps, seen_at_once
 from reid.passage import Passage
 
 LONGEST_GAP_S: Final = 300.0
@@ -40,7 +41,6 @@ _PRIOR_PAIRS: Final = 5.0
 """Pairs of passages that the prior is worth."""
 _PRIOR_WAYS: Final = 0.7
 """Pairs of passages that must agree on the ways before these say much."""
-_WAY_LIMITS: Final = (0.04, 5.0)
 _SAME_CAMERA: Final = 0.03
 """Chance, before anything is seen, that the next camera is the same one again."""
 _VANISHES: Final = 0.25
@@ -137,17 +137,16 @@ class LinkModel:
         near = nearest(passages)
         rows = _rows(passages)
         may = follows(passages, near)
-        at_once = seen_at_once(passages, near)
         out = np.full((count, count), -np.inf)
         for (a, b), link in self.links.items():
             if a not in rows or b not in rows:
                 continue
             block = np.ix_(rows[a], rows[b])
             rate = max(self.rates.get(b, 0.01), 1 / LONGEST_GAP_S)
-            density, _ = _densities(link, near.take(rows[a]), near.take(rows[b]))
-            ways = _way_factors(self.by_way, a, b, near.way[rows[a]], near.way[rows[b]])
-            ways *= factors(self.overlaps.get((a, b), UNKNOWN), at_once[block])
-            chance = np.maximum(link.chance * ways * density, 1e-9) / rate
+            first, second = near.take(rows[a]), near.take(rows[b])
+            density, _ = _densities(link, first, second)
+            speaks = _beside_times(self.by_way, self.overlaps, (a, b), first, second, seen_at_once(first, second))
+            chance = np.maximum(link.chance * speaks * density, 1e-9) / rate
             out[block] = np.where(may[block] & (density > 0), np.log(chance), -np.inf)
         return out
 
@@ -179,12 +178,10 @@ def follows(passages: Sequence[Passage], near: Nearest) -> NDArray[np.bool_]:
 
     One camera sees it come back only after it left; two cameras may see it at once, each nearest at its own time.
     """
-    starts = np.array([p.started_at.timestamp() for p in passages])
-    ends = np.array([p.ended_at.timestamp() for p in passages])
     cameras = np.array([p.camera for p in passages])
     same = cameras[:, None] == cameras[None]
     times = near.came[None] - near.left[:, None]
-    back = starts[None] - ends[:, None]
+    back = near.first_seen[None] - near.last_seen[:, None]
     return np.asarray(np.where(same, back > 0, times > 0) & (times <= LONGEST_GAP_S))
 
 
@@ -217,19 +214,15 @@ def learn_links(
     links = dict(priors)
     looks = looks or compare_looks(ordered)
     may = follows(ordered, near)
-    at_once = seen_at_once(ordered, near)
     overlaps: Mapping[tuple[str, str], Overlap] = {}
     by_way = dict(expected)
     here = {camera: near.take(some) for camera, some in rows.items()}
+    at_once = {(a, b): seen_at_once(here[a], here[b]) for a in rows for b in rows}
     for _ in range(_ROUNDS):
         meetings = {
             (a, b): _densities(link, here[a], here[b]) for (a, b), link in links.items() if a in rows and b in rows
         }
-        speaks = {
-            (a, b): _way_factors(by_way, a, b, here[a].way, here[b].way)
-            * factors(overlaps.get((a, b), UNKNOWN), at_once[np.ix_(rows[a], rows[b])])
-            for a, b in meetings
-        }
+        speaks = {(a, b): _beside_times(by_way, overlaps, (a, b), here[a], here[b], at_once[a, b]) for a, b in meetings}
         weights = _weights(rows, may, looks.total, links, meetings, rates, speaks)
         links = _refit(rows, here, weights, priors, meetings)
         overlaps = learn_overlaps(rows, at_once, weights, {pair: density for pair, (density, _) in meetings.items()})
@@ -301,7 +294,7 @@ def _weights(
     rates: Mapping[str, float],
     speaks: Mapping[tuple[str, str], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """(n, n): how surely column comes next after row; `speaks`: what ways and overlaps say of each pair of cameras."""
+    """(n, n): how surely column comes next after row; `speaks`: of `_beside_times`."""
     odds = np.zeros(may.shape)
     for (a, b), (density, _) in meetings.items():
         block = np.ix_(rows[a], rows[b])
@@ -370,17 +363,21 @@ def _learn_ways(
                     of_b = ways_b == way_b
                     usual = found * float(of_a.mean()) * float(of_b.mean())
                     prior = expected.get((a, way_a, b, way_b), 1.0)
-                    factor = (float(block[np.ix_(of_a, of_b)].sum()) + _PRIOR_WAYS * prior) / (usual + _PRIOR_WAYS)
-                    factors[a, way_a, b, way_b] = float(np.clip(factor, *_WAY_LIMITS))
+                    of_these = float(block[np.ix_(of_a, of_b)].sum())
+                    factors[a, way_a, b, way_b] = likelier(of_these, usual, prior, _PRIOR_WAYS)
     return factors
 
 
-def _way_factors(
+def _beside_times(
     by_way: Mapping[tuple[str, Way, str, Way], float],
-    a: str,
-    b: str,
-    ways_a: NDArray[np.str_],
-    ways_b: NDArray[np.str_],
+    overlaps: Mapping[tuple[str, str], Overlap],
+    pair: tuple[str, str],
+    first: Nearest,
+    second: Nearest,
+    at_once: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    factors = [[by_way.get((a, way_a, b, way_b), 1.0) for way_b in ways_b.tolist()] for way_a in ways_a.tolist()]
-    return np.array(factors, dtype=np.float64).reshape(len(ways_a), len(ways_b))
+    """What speaks for each pair of passages of two cameras beside its time: their ways, and being seen at once."""
+    a, b = pair
+    ways_a, ways_b = first.way.tolist(), second.way.tolist()
+    ways = np.array([[by_way.get((a, way_a, b, way_b), 1.0) for way_b in ways_b] for way_a in ways_a], np.float64)
+    return ways.reshape(at_once.shape) * overlaps.get(pair, UNKNOWN).factors(at_once)

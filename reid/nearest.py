@@ -46,6 +46,8 @@ class Nearest:
     """It was already going away when it was first seen: the moment lies before."""
     way: NDArray[np.str_]
     """Of `Way`."""
+    first_seen: NDArray[np.float64]
+    last_seen: NDArray[np.float64]
 
     def take(self, rows: NDArray[np.int_]) -> Nearest:
         """Some of them."""
@@ -56,7 +58,7 @@ def nearest(passages: Sequence[Passage]) -> Nearest:
     """The moments of many passages."""
     rows = [_of(p) for p in passages]
     columns = tuple(zip(*rows, strict=True)) if rows else ((),) * len(fields(Nearest))
-    kinds = [np.dtype(kind) for kind in ("f8", "f8", "f8", "f8", "?", "?", "U7")]
+    kinds = [np.dtype(kind) for kind in ("f8", "f8", "f8", "f8", "?", "?", "U7", "f8", "f8")]
     return Nearest(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
 
 
@@ -77,17 +79,17 @@ def waited_s(a: Passage, b: Passage) -> float:
     return (came - unhindered) + (hindered - left)
 
 
-def _of(p: Passage) -> tuple[float, float, float, float, bool, bool, Way]:
+def _of(p: Passage) -> tuple[float, float, float, float, bool, bool, Way, float, float]:
     start, end = p.started_at.timestamp(), p.ended_at.timestamp()
     waited = min(p.waited_s, end - start)
     grown = _side(p.last_box) / max(_side(p.first_box), 1e-6)
     if grown >= _GROWN:
         # Without an edge it did not leave the picture: it stands in a queue, or the recording ended.
-        return end, end - waited, end, end, p.exit == "inside", False, "towards"
+        return end, end - waited, end, end, p.exit == "inside", False, "towards", start, end
     if grown <= 1 / _GROWN:
-        return start, start, start, start + waited, False, p.entry == "inside", "away"
+        return start, start, start, start + waited, False, p.entry == "inside", "away", start, end
     middle = (start + end) / 2
-    return middle, middle - waited / 2, middle, middle + waited / 2, False, False, "across"
+    return middle, middle - waited / 2, middle, middle + waited / 2, False, False, "across", start, end
 
 
 def _side(box: Box) -> float:

@@ -7,23 +7,22 @@ street as far as the other camera stands. Some do; how many of the pairs of two 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.likelier import likelier
 from reid.nearest import Nearest
-from reid.passage import Passage
 
 _TOLERATED_S: Final = 1.0
 """Seen at once for no longer than this, clocks and boxes at the edge may be wrong."""
 _HARDLY: Final = 0.15
 """How many times likelier one vehicle is for being seen at once, before anything is known of the two views."""
 _PAIRS: Final = 1.0
-"""Pairs of passages seen at once that this is worth."""
-_LIMITS: Final = (0.04, 5.0)
+"""Pairs of passages that this is worth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +34,28 @@ class Overlap:
     apart: float = 1.0
     """The same for not being seen at once."""
 
+    def factors(self, at_once: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """What it says of each pair of passages, in the shape of `at_once`."""
+        return np.where(at_once, self.at_once, self.apart)
+
 
 UNKNOWN: Final = Overlap()
 """Of two cameras of which nothing was seen."""
 
 
-def seen_at_once(passages: Sequence[Passage], near: Nearest) -> NDArray[np.bool_]:
-    """(n, n): the column's camera saw it before it came by the row's, or the row's still after it came by the column's.
+def seen_at_once(a: Nearest, b: Nearest) -> NDArray[np.bool_]:
+    """(a, b): the second camera saw it before it came by the first, or the first still after it came by the second.
 
-    Of two passages before one camera never: `reid.links.follows` knows that the one must end before the other begins.
+    Of passages before one camera, none that may follow another (`reid.links.follows`).
     """
-    starts = np.array([p.started_at.timestamp() for p in passages])
-    ends = np.array([p.ended_at.timestamp() for p in passages])
-    cameras = np.array([p.camera for p in passages])
-    before = near.came_unhindered[:, None] - starts[None]
-    after = ends[:, None] - near.left_hindered[None]
-    return np.asarray((np.maximum(before, after) > _TOLERATED_S) & (cameras[:, None] != cameras[None]))
-
-
-def factors(overlap: Overlap, at_once: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """What each pair's being seen at once, or not, says: the overlap's factors, in the shape of `at_once`."""
-    return np.where(at_once, overlap.at_once, overlap.apart)
+    before = a.came_unhindered[:, None] - b.first_seen[None]
+    after = a.last_seen[:, None] - b.left_hindered[None]
+    return np.asarray(np.maximum(before, after) > _TOLERATED_S)
 
 
 def learn_overlaps(
     rows: Mapping[str, NDArray[np.int_]],
-    at_once: NDArray[np.bool_],
+    at_once: Mapping[tuple[str, str], NDArray[np.bool_]],
     weights: NDArray[np.float64],
     likely: Mapping[tuple[str, str], NDArray[np.float64]],
 ) -> dict[tuple[str, str], Overlap]:
@@ -68,13 +63,13 @@ def learn_overlaps(
 
     Args:
         rows: camera → its passages.
-        at_once: (n, n), of `seen_at_once`.
+        at_once: pair of cameras → `seen_at_once` of all their pairs of passages.
         weights: (n, n), how surely the column comes next after the row.
-        likely: pair of cameras → how likely the times of all its pairs are, whoever drove.
+        likely: pair of cameras → how likely the times of the same pairs are, whoever drove.
     """
     learnt = {}
     for (a, b), density in likely.items():
-        once = at_once[np.ix_(rows[a], rows[b])]
+        once = at_once[a, b]
         whole = float(density.sum())
         if a == b or whole <= 0:
             continue
@@ -82,7 +77,7 @@ def learn_overlaps(
         block = weights[np.ix_(rows[a], rows[b])]
         found, of_these = float(block.sum()), float(block[once].sum())
         learnt[a, b] = Overlap(
-            float(np.clip((of_these + _PAIRS * _HARDLY) / (found * usual + _PAIRS), *_LIMITS)),
-            float(np.clip((found - of_these + _PAIRS) / (found * (1 - usual) + _PAIRS), *_LIMITS)),
+            likelier(of_these, found * usual, _HARDLY, _PAIRS),
+            likelier(found - of_these, found * (1 - usual), 1.0, _PAIRS),
         )
     return learnt

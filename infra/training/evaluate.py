@@ -66,7 +66,7 @@ def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float) 
         truth_n += len(held.classes)
         found += int(held.outcome.truth_hit.sum())
         detections += len(held.boxes)
-        wrong += int(held.wrong.sum())
+        wrong += int(held.outcome.false_alarm.sum())
         for row, column in held.outcome.pairs:
             right += int(held.classes[row] == held.numbers[column])
         for number, hit in zip(held.classes, held.outcome.truth_hit, strict=True):
@@ -78,7 +78,7 @@ def score(scenes: Iterable[Labelled], answers: Sequence[Raw], threshold: float) 
 def false_alarms(scene: Labelled, answer: Raw, threshold: float) -> NDArray[np.float32]:
     """Boxes (n, 4) of one picture that say vehicle and are none."""
     held = _hold(scene, answer, threshold)
-    return held.boxes[held.wrong]
+    return held.boxes[held.outcome.false_alarm]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,6 @@ class _Held:
     boxes: NDArray[np.float32]
     numbers: NDArray[np.int64]
     outcome: Matched
-    wrong: NDArray[np.bool_]
 
 
 def _hold(scene: Labelled, answer: Raw, threshold: float) -> _Held:
@@ -102,7 +101,7 @@ def _hold(scene: Labelled, answer: Raw, threshold: float) -> _Held:
     tall = scene.boxes[:, 3] - scene.boxes[:, 1] > least
     counts = is_vehicle & tall & (scene.hidden < 1 - AS_DETECTED.share)
     outcome = match(scene.boxes[counts], scene.boxes[is_vehicle & ~counts], boxes)
-    return _Held(scene.classes[counts], boxes, numbers, outcome, outcome.false_alarm)
+    return _Held(scene.classes[counts], boxes, numbers, outcome)
 
 
 def best_threshold(scenes: Sequence[Labelled], answers: Sequence[Raw]) -> tuple[float, Figures]:

@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from infra.rehearsal.truth import pose_at
 from infra.rehearsal.view import View, view_of
 from infra.rehearsal.world import Frame, Traffic
-from infra.training.pictures import INPUT_HW
+from infra.training.pictures import CAMERA_WH
 from infra.training.town_frames import PLANS, chosen_moments, read_town
 from reid import colour
 from reid.classes import MODEL_CLASSES
@@ -59,7 +59,7 @@ def examples(folder: Path, plan: str, seed: int, seconds: float) -> Iterator[Exa
     town, traffic = read_town(PLANS / f"{plan}.toml", seconds)
     for position, camera in enumerate(town.cameras):
         weather, times, _ = chosen_moments(town, position, seed, seconds)
-        view = view_of(replace(camera, width_px=INPUT_HW[1], height_px=round(INPUT_HW[1] * 9 / 16)))
+        view = view_of(replace(camera, width_px=CAMERA_WH[0], height_px=CAMERA_WH[1]))
         for number, time_s in enumerate(times):
             file = folder / f"{town.name}-{seed}-{camera.name}-{number:03d}.jpg"
             picture = cv2.imread(str(file)) if file.is_file() else None

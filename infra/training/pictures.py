@@ -19,6 +19,8 @@ from reid.letterbox import PAD_VALUE, plan_fit
 F32 = NDArray[np.float32]
 INPUT_HW = (640, 1120)
 """The shipped detector's input: pictures are brought to its scale once, and crops are cut from that."""
+CAMERA_WH = (INPUT_HW[1], round(INPUT_HW[1] * 9 / 16))
+"""Width and height of a camera's picture at that scale: what of the input is no border."""
 CROP = 320
 """Side of a training crop in pixels of the input scale: a fraction of the picture, and of the work."""
 WIDE_CROP = 576

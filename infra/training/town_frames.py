@@ -27,7 +27,7 @@ from infra.rehearsal.plan import load_plan
 from infra.rehearsal.scene import build_scene
 from infra.rehearsal.traffic import simulate
 from infra.rehearsal.world import Camera, Town, Traffic, Weather
-from infra.training.pictures import INPUT_HW, Labelled, to_input_scale, write_picture
+from infra.training.pictures import CAMERA_WH, Labelled, to_input_scale, write_picture
 from reid.classes import MODEL_CLASSES
 
 PLANS = Path(__file__).parents[1] / "rehearsal" / "plans"
@@ -91,11 +91,11 @@ def draw_frames(
     # Drawn at the detector's own scale: three quarters of the work, and hardly another picture once 720p has been
     # shrunk, noise apart, of which shrinking takes a part.
     if small:
-        width = INPUT_HW[1]
+        width, height = CAMERA_WH
         camera = replace(
             camera,
             width_px=width,
-            height_px=round(width * 9 / 16),
+            height_px=height,
             noise=camera.noise * 0.9,
             blur_px=float(rng.uniform(0, 0.8)),
         )
