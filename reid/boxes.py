@@ -37,7 +37,12 @@ def iou(a: Box, b: Box) -> float:
     return both / (area(a) + area(b) - both) if both > 0 else 0.0
 
 
-def at_edge(box: Box, size_px: tuple[int, int]) -> bool:
-    """Whether it touches the edge of a picture of that width and height: what it is of may be leaving."""
+def edges_touched(box: Box, size_px: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
+    """Which edges of a picture of that width and height it touches: left, top, right, bottom."""
     x, y = _EDGE * size_px[0], _EDGE * size_px[1]
-    return box[0] < x or box[1] < y or box[2] > size_px[0] - x or box[3] > size_px[1] - y
+    return box[0] < x, box[1] < y, box[2] > size_px[0] - x, box[3] > size_px[1] - y
+
+
+def at_edge(box: Box, size_px: tuple[int, int]) -> bool:
+    """Whether it touches an edge of the picture: what it is of may be leaving."""
+    return any(edges_touched(box, size_px))

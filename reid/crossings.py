@@ -3,9 +3,10 @@
 
 1. What is no newer than the last frame, or lies in an interval that has ended, is dropped: records may come twice.
 2. The tracker says which finding belongs to which track.
-3. Pieces of one vehicle's way, broken by a tree or a truck, are joined.
-4. What has left, or has parked, becomes a passage; what never moved becomes nothing.
-5. What became of the time itself is told as coverage.
+3. Its faint beginning and end, that no track takes, are looked for where its way leads.
+4. Pieces of one vehicle's way, broken by a tree or a truck, are joined.
+5. What has left, or has parked, becomes a passage; what never moved becomes nothing.
+6. What became of the time itself is told as coverage.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reid.coverage import CoverageLog
+from reid.faint import Faint
 from reid.finding import Ended, Finding, GopFindings, LookedInVain, Missing, Seen
 from reid.joining import longest_hidden_s, may_join
 from reid.motion import cells_share
@@ -29,6 +31,8 @@ LARGEST_HOLE_S = 2.0
 """A hole between two records above this is a gap, even where no gap record says so."""
 _EDGE_S = 0.4
 """A vehicle seen within this of where indexing begins or breaks off was in view there."""
+_KNOWN_S = 0.5
+"""How long a vehicle must have been followed for its way to be known."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class Crossings:
     """Score from which a finding may begin a track; weaker ones only carry tracks on."""
     tracker: CameraTracker = field(init=False)
     tracklets: list[Tracklet] = field(default_factory=list)
+    faint: Faint = field(default_factory=Faint)
     coverage: CoverageLog = field(init=False)
     seen_until: datetime | None = None
     """Capture time up to which records were taken, in the present interval."""
@@ -161,18 +166,32 @@ class Crossings:
             return cells_share(motion, box, width, height)
 
         by_serial = {serial: t for t in self.tracklets for serial in t.serials}
-        for serial, index in self.tracker.update(at, findings, moving_at, self.size_px):
+        seen = self.tracker.update(at, findings, moving_at, self.size_px)
+        for serial, index in seen:
             tracklet = by_serial.get(serial)
             if tracklet is None:
                 tracklet = self._begin(serial, at, findings[index].box)
                 self.tracklets.append(tracklet)
             tracklet.add(at, findings[index])
+        self.faint.keep(at, findings, [index for _, index in seen])
+        for tracklet in self.tracklets:
+            if tracklet.faint_before is None and (at - tracklet.born_at).total_seconds() >= _KNOWN_S:
+                self._look_back(tracklet)
+
+    def _look_back(self, tracklet: Tracklet) -> None:
+        """Find where a vehicle came from, now that its way is known."""
+        tracklet.faint_before = self.faint.before(tracklet.sightings)
+        if tracklet.faint_before and self._just_begun(tracklet.faint_before[0].at):
+            tracklet.cut_start = True
+
+    def _just_begun(self, at: datetime) -> bool:
+        """Whether a vehicle that is first seen then may have been in view before indexing began."""
+        return self.began_at is not None and (at - self.began_at).total_seconds() < _EDGE_S
 
     def _begin(self, serial: int, at: datetime, box: Box) -> Tracklet:
         ordinal = self.begun[1] + 1 if self.begun is not None and self.begun[0] == at else 0
         self.begun = (at, ordinal)
-        early = self.began_at is not None and (at - self.began_at).total_seconds() < _EDGE_S
-        return Tracklet({serial}, at, ordinal, at, Stance(box, at), cut_start=early)
+        return Tracklet({serial}, at, ordinal, at, Stance(box, at), cut_start=self._just_begun(at))
 
     def _join(self) -> None:
         """Join pieces, the surest pair first, until no pair is left that may belong together."""
@@ -199,6 +218,10 @@ class Crossings:
         kept = []
         for tracklet in self.tracklets:
             followed = bool(tracklet.serials & alive)
+            if not followed and tracklet.faint_after is None:
+                if tracklet.faint_before is None:
+                    self._look_back(tracklet)
+                tracklet.faint_after = self.faint.after(tracklet.sightings)
             if followed and tracklet.stance.parked(now):
                 out += self._close(tracklet, parked=True)
                 for serial in tracklet.serials:
@@ -217,9 +240,12 @@ class Crossings:
         """Close everything: nothing can be followed over what comes now."""
         out: list[Outcome] = []
         for tracklet in self.tracklets:
+            if tracklet.faint_before is None:
+                self._look_back(tracklet)
             in_view = self.seen_until is not None and (self.seen_until - tracklet.last_at).total_seconds() < _EDGE_S
             out += self._close(tracklet, cut=cut and in_view)
         self.tracklets = []
+        self.faint = Faint()
         self.tracker = CameraTracker(self.confidence)
         self.began_at = None
         return out

@@ -19,7 +19,7 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
-from reid.boxes import at_edge
+from reid.boxes import at_edge, edges_touched
 from reid.describe import LEAST_COLOURS
 from reid.finding import Finding, unpack
 from reid.passage import Box
@@ -38,6 +38,10 @@ FROZEN_SHARE = 0.03
 DISTURBED_SHARE = 0.12
 """Share from which something goes on at a lost track's place: what stood there may have left, or is hidden."""
 
+_DRIVES = 0.35
+"""Speed from which a track drives, in roots of its box's area a second."""
+_OUTWARD = 0.5
+"""Share of its speed with which a track must head for an edge that it touches to be leaving by it."""
 _COLOURS_APART = 0.45
 """Bhattacharyya coefficient of colours below which a finding is hardly what a track followed."""
 _LOST_SIZE = 0.8
@@ -172,6 +176,8 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self.size_px = (0, 0)
         self._disturbed: set[int] = set()
         """Lost tracks at whose place something has gone on since: they are frozen no longer."""
+        self._drove: set[int] = set()
+        """Lost tracks that drove when they were lost: what they followed does not stand where they are."""
 
     def reset_id(self) -> None:
         """Start numbering at 1."""
@@ -193,6 +199,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self.lost_stracks = [t for t in self.lost_stracks if t.state == TrackState.Lost]
         self.removed_stracks = []
         self._disturbed &= {t.track_id for t in self.lost_stracks}
+        self._drove &= {t.track_id for t in self.lost_stracks}
         seen = sorted((t.track_id, int(t.idx)) for t in self.tracked_stracks if t.frame_id == self.frame_id)
         self._remember_colours(seen)
         return seen
@@ -243,7 +250,11 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             moving = moving_at((x1, y1, x2, y2))
             if track.state == TrackState.Lost and moving >= DISTURBED_SHARE:
                 self._disturbed.add(track.track_id)
-            if moving < FROZEN_SHARE and track.track_id not in self._disturbed and not self._left(track):
+            if track.state == TrackState.Lost and self._drives(track, now):
+                self._drove.add(track.track_id)
+            if track.track_id in self._disturbed | self._drove:
+                continue
+            if moving < FROZEN_SHARE and not self._left(track):
                 track.frame_id = now
                 if track.state == TrackState.Lost:
                     track.mean[4:] = 0
@@ -255,12 +266,28 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
                 track.frame_id = now
                 track.mean[4:] = 0
 
+    def _drives(self, track: STrack, now: int) -> bool:
+        """Whether it is faster than what stands and trembles; `now` is the next frame after the last."""
+        x1, y1, x2, y2 = (float(v) for v in track.xyxy)
+        size = float(np.sqrt(max(0.0, (x2 - x1) * (y2 - y1))))
+        return float(np.hypot(*track.mean[4:6])) * 1000 > _DRIVES * size * max(1, now - self.frame_id)
+
     def _left(self, track: STrack) -> bool:
         """Whether it was lost at the edge of the picture."""
         if track.state != TrackState.Lost or self.size_px == (0, 0):
             return False
         x1, y1, x2, y2 = (float(v) for v in track.xyxy)
         return at_edge((x1, y1, x2, y2), self.size_px)
+
+    def _leaves(self, track: STrack) -> bool:
+        """Whether it drove out of the picture: what comes in by the same edge is another vehicle."""
+        if self.size_px == (0, 0) or track.track_id not in self._drove:
+            return False
+        x1, y1, x2, y2 = (float(v) for v in track.xyxy)
+        dx, dy = (float(v) for v in track.mean[4:6])
+        touched = edges_touched((x1, y1, x2, y2), self.size_px)
+        outward = max((v for v, there in zip((-dx, -dy, dx, dy), touched, strict=True) if there), default=0.0)
+        return outward >= _OUTWARD * float(np.hypot(dx, dy))
 
     def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
         """How unlikely each pair is: by place, by the score, and by colours where those speak against it."""
@@ -288,6 +315,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             dists = np.minimum(dists, 1 - near).astype(np.float32)
             lost = np.array([t.state == TrackState.Lost for t in tracks])
             dists[lost[:, None] & (alike < _LOST_SIZE)] = 1.0
+            dists[np.array([self._leaves(t) for t in tracks])] = 1.0
         return dists
 
     def _init_new_tracks(
@@ -308,6 +336,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             "numbers": self._ids.last,
             "size_px": self.size_px,
             "disturbed": sorted(self._disturbed),
+            "drove": sorted(self._drove),
             "colours": dict(self._colours),
             "tracked": [_dump_track(t) for t in self.tracked_stracks],
             "lost": [_dump_track(t) for t in self.lost_stracks],
@@ -319,6 +348,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._ids = _Numbers(state["numbers"])
         self.size_px = state["size_px"]
         self._disturbed = set(state["disturbed"])
+        self._drove = set(state["drove"])
         self._colours = dict(state["colours"])
         self.tracked_stracks = [self._load_track(t) for t in state["tracked"]]
         self.lost_stracks = [self._load_track(t) for t in state["lost"]]

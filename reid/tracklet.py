@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -58,6 +59,10 @@ class Tracklet:
     scores: list[float] = field(default_factory=list)
     moving_sum: float = 0.0
     """By how much more of its box changed than `_LEAST_MOVING`, over the sightings in which it did not stand."""
+    faint_before: Sequence[Sighting] | None = None
+    """Where it was before its first sighting, as far as can be told; None until that was looked for."""
+    faint_after: Sequence[Sighting] | None = None
+    """The same after its last."""
 
     def __post_init__(self) -> None:
         self.last_at, self.last_box = self.born_at, self.stance.anchor
@@ -103,6 +108,7 @@ class Tracklet:
         stood = self.stance.standing_s(self.last_at) >= _STANDS_AFTER_S
         self.serials |= later.serials
         self.sightings += later.sightings
+        self.faint_after = later.faint_after
         self.count += later.count
         self.last_at, self.last_box = later.last_at, later.last_box
         self.description.join(later.description)
@@ -173,6 +179,10 @@ class Tracklet:
             sightings = [s for s in sightings if s.at <= self.stance.anchored_at] or sightings[:1]
         elif self.last_at > sightings[-1].at:
             sightings = [*sightings, Sighting(self.last_at, _rounded(self.last_box), round(self.scores[-1], 3))]
+        if self.first_at == self.born_at:
+            sightings = [*_spaced(self.faint_before or ()), *sightings]
+        if not parked:
+            sightings = [*sightings, *_spaced(self.faint_after or ())]
         name, share = self.description.vehicle_class()
         standing = self.stance.standing_s(self.last_at)
         waited = self.stance.waited_s + (0.0 if parked or standing < _STANDS_AFTER_S else standing)
@@ -204,6 +214,15 @@ class Tracklet:
 def centre(box: Box) -> NDArray[np.float64]:
     """Middle of a box, (2,) pixels."""
     return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
+
+
+def _spaced(sightings: Sequence[Sighting]) -> list[Sighting]:
+    """Those that are kept of a path."""
+    kept: list[Sighting] = []
+    for sighting in sightings:
+        if not kept or (sighting.at - kept[-1].at).total_seconds() >= _SPACING_S - 1e-3:
+            kept.append(Sighting(sighting.at, _rounded(sighting.box), round(sighting.score, 3)))
+    return kept
 
 
 def _rounded(box: Box) -> Box:

@@ -45,14 +45,16 @@ def detector(
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
     scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
-    moments, riders = ROOT / "streets", ROOT / "riders"
+    moments, riders, busy = ROOT / "streets", ROOT / "riders", ROOT / "rare-streets"
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
     typer.echo(f"{write_streets(moments, FIRST_SEED, streets)} pictures of random streets drawn")
     by_day = write_streets(moments, FIRST_SEED + 500, streets, pictures=4, by_day=True)
     typer.echo(f"{by_day} pictures of random streets by day drawn")
-    ridden = write_streets(riders, FIRST_SEED + 400, streets * 4 // 5, pictures=6, riders=True, by_day=True)
+    ridden = write_streets(riders, FIRST_SEED + 400, streets * 4 // 5, pictures=6, traffic="riders", by_day=True)
     typer.echo(f"{ridden} pictures of streets with many two-wheelers drawn")
+    seldom = write_streets(busy, FIRST_SEED + 600, streets * 2 // 5, pictures=6, traffic="rare", by_day=True)
+    typer.echo(f"{seldom} pictures of streets full of what is rare drawn")
     for number in range(passes):
         for plan in TRAINING_PLANS:
             write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
@@ -65,7 +67,7 @@ def detector(
         mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, [towns, moments, riders]))
         typer.echo(f"{mistakes} places where {name} sees a vehicle and none is: looked at more often")
     last = train(
-        {towns: 1.6, moments: 5.0, riders: 1.6, rare: 0.4, scattered_rare: 1.1, scattered: 0.7},
+        {towns: 1.2, moments: 3.5, riders: 1.5, busy: 3.0, rare: 0.4, scattered_rare: 1.0, scattered: 0.5},
         "detector",
         minutes=minutes,
         weights=weights,

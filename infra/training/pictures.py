@@ -31,6 +31,10 @@ MOST_HIDDEN = 0.7
 """Share hidden above which a box is no example, neither of a vehicle nor of none: its pixels are blotted out."""
 AROUND = 0.7
 """Share of crops that are laid around some thing; the others show what a street without one looks like."""
+SHRUNK = 0.25
+"""Share of the crops that are cut larger and shrunk: what is near and rare shows what it looks like from far away."""
+SMALLEST = 0.5
+"""By how much at most."""
 WRONG_SUFFIX = ".wrong"
 AT_MISTAKES = 0.4
 """Share of the crops of a picture with known mistakes that are laid around one of them."""
@@ -76,6 +80,8 @@ def random_crop(
     """
     height, width = scene.picture.shape[:2]
     scale = float(np.exp(rng.normal(0, 0.18)))
+    if rng.random() < SHRUNK:
+        scale = max(float(rng.uniform(SMALLEST, 0.9)), side / height)
     reach = side / scale
     around: F32 | None = None
     if len(scene.wrong) and rng.random() < AT_MISTAKES:
@@ -91,8 +97,12 @@ def random_crop(
         [_held(centre[0] - reach / 2, width - reach, rng), _held(centre[1] - reach / 2, height - reach, rng)]
     )
     turn = np.array([[scale, 0, -corner[0] * scale], [0, scale, -corner[1] * scale]], np.float32)
+    source = scene.picture
+    if scale < 0.8:
+        # A camera's pixel is the mean of what lies in it; four of many pixels would be a picture sharper than any.
+        source = np.asarray(cv2.GaussianBlur(source, (0, 0), 0.35 / scale), np.uint8)
     picture = cv2.warpAffine(
-        scene.picture, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=(PAD_VALUE, PAD_VALUE, PAD_VALUE)
+        source, turn, (side, side), flags=cv2.INTER_LINEAR, borderValue=(PAD_VALUE, PAD_VALUE, PAD_VALUE)
     )
     moved = ((scene.boxes - np.tile(corner, 2)) * scale).astype(np.float32)
     if rng.random() < 0.5:

@@ -6,7 +6,10 @@ town is a new one, with its own cameras, lights, weather, traffic and share of p
 two-wheeler with a motor is of a shape of its own.
 
 Run: python -m infra.training.streets --out build/training/streets --towns 60
-     python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --riders --pictures 6
+     python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --traffic riders \
+         --pictures 6
+     python -m infra.training.streets --out build/training/rare --first 1700 --towns 24 --by-day --traffic rare \
+         --pictures 6
 """
 
 from __future__ import annotations
@@ -36,16 +39,19 @@ RARE_SHARE = 0.35
 """Of the towns: a traffic of what is rare in a street."""
 RIDERS = {"car": 0.4, "van": 0.08, "truck": 0.06, "bus": 0.04, "motorcycle": 0.36, "bicycle": 0.06}
 """A traffic in which one vehicle in three is a scooter or a motorcycle."""
+RARE = {"car": 0.12, "van": 0.12, "truck": 0.2, "bus": 0.12, "motorcycle": 0.44}
+"""A dense traffic of what is rare: a model else sees it a few times, and hardly ever far away or half hidden."""
+TRAFFICS = {"usual": None, "riders": RIDERS, "rare": RARE}
 BY_DAY = ("day", "low_sun", "overcast")
 
 
-def street_plan(seed: int, cameras: int = CAMERAS, riders: bool = False) -> PlanFile:
+def street_plan(seed: int, cameras: int = CAMERAS, traffic: str = "usual") -> PlanFile:
     """A random town of the training family; equal seeds give equal towns.
 
     Args:
         seed: of the training family.
         cameras: how many.
-        riders: draw the traffic of `RIDERS`, instead of what is usual or, in some towns, rare.
+        traffic: of `TRAFFICS`; the usual one is of rare kinds in some towns.
 
     Raises:
         PlanError: the seed is none of the training family.
@@ -56,8 +62,11 @@ def street_plan(seed: int, cameras: int = CAMERAS, riders: bool = False) -> Plan
     )
     plan = parse_plan(new_plan(wanted), wanted.name)
     demand = replace(plan.demand, parked=float(rng.uniform(0.05, 0.8)))
-    if riders:
-        demand = replace(demand, kinds=RIDERS)
+    kinds = TRAFFICS[traffic]
+    if kinds is not None:
+        demand = replace(demand, kinds=kinds)
+        if traffic == "rare":
+            demand = replace(demand, vehicles_per_hour=float(rng.uniform(1800, 3600)), parked=0.3 * demand.parked)
     elif rng.random() < RARE_SHARE:
         demand = replace(demand, kinds=RARE_KINDS)
     bodies = {name: weight for name, weight in plan.fleet.bodies.items() if BODY_SIZES[name].kind != "motorcycle"}
@@ -71,7 +80,7 @@ def write_streets(
     towns: int,
     cameras: int = CAMERAS,
     pictures: int = PICTURES,
-    riders: bool = False,
+    traffic: str = "usual",
     by_day: bool = False,
 ) -> int:
     """Write pictures of so many towns at input scale; resumes by town; returns how many pictures there are new.
@@ -82,7 +91,7 @@ def write_streets(
         towns: how many.
         cameras: of each town.
         pictures: of each camera.
-        riders: see `street_plan`.
+        traffic: see `street_plan`.
         by_day: no dusk and no night.
     """
     written = 0
@@ -90,14 +99,14 @@ def write_streets(
         done = folder / "done" / str(seed)
         if done.is_file():
             continue
-        town, traffic = simulate(street_plan(seed, cameras, riders), seconds=FIRST_S + pictures * APART_S + 1)
+        town, moves = simulate(street_plan(seed, cameras, traffic), seconds=FIRST_S + pictures * APART_S + 1)
         for position, camera in enumerate(town.cameras):
             rng = np.random.default_rng([seed, position])
             times = [FIRST_S + number * APART_S + float(rng.uniform(0, APART_S / 2)) for number in range(pictures)]
             weather = any_weather(rng)
             while by_day and weather.light not in BY_DAY:
                 weather = any_weather(rng)
-            frames = draw_frames(town, traffic, camera, weather, times, rng, small=True)
+            frames = draw_frames(town, moves, camera, weather, times, rng, small=True)
             for number, frame in enumerate(frames):
                 write_picture(folder, f"{town.name}-{camera.name}-{number}", to_input_scale(frame))
                 written += 1
@@ -114,11 +123,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=FIRST_SEED)
     parser.add_argument("--towns", type=int, default=60)
     parser.add_argument("--pictures", type=int, default=PICTURES, help="of each camera")
-    parser.add_argument("--riders", action="store_true", help="one vehicle in three a scooter or a motorcycle")
+    parser.add_argument("--traffic", choices=TRAFFICS, default="usual", help="riders: one vehicle in three is one")
     parser.add_argument("--by-day", action="store_true", help="no dusk and no night")
     a = parser.parse_args()
     cv2.setNumThreads(1)
-    written = write_streets(a.out, a.first, a.towns, pictures=a.pictures, riders=a.riders, by_day=a.by_day)
+    written = write_streets(a.out, a.first, a.towns, pictures=a.pictures, traffic=a.traffic, by_day=a.by_day)
     print(written, "pictures written")
 
 

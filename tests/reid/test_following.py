@@ -11,6 +11,7 @@ import pytest
 
 from reid.crossings import Crossings
 from reid.finding import Ended, Finding, FrameFindings, GopFindings, pack
+from reid.motion import GRID
 from reid.parked import travel
 from reid.passage import COLOURS, Box, Passage
 from reid.tracker import CameraTracker
@@ -18,6 +19,8 @@ from reid.tracker import CameraTracker
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 FPS = 12
 SIZE = (1280, 720)
+STILL = bytes(GRID[0] * GRID[1] // 8)
+"""A frame in which no cell changes."""
 
 
 def at(frame: int) -> datetime:
@@ -43,7 +46,7 @@ def passages(frames: Sequence[Sequence[Finding]]) -> list[Passage]:
     outcomes = []
     for first in range(0, len(frames), FPS):
         part = list(enumerate(frames))[first : first + FPS]
-        sampled = tuple(FrameFindings(at(k), True, b"", tuple(found)) for k, found in part)
+        sampled = tuple(FrameFindings(at(k), True, STILL, tuple(found)) for k, found in part)
         outcomes += crossings.take(
             GopFindings(
                 scope="live",
@@ -128,3 +131,54 @@ def test_what_comes_out_in_another_colour_is_another_vehicle() -> None:
     for colour, red, count in (("red", 0.0, 1), ("brown", 0.3, 2)):
         comes = [[finding(moved(CAR, 20 * k), colour=colour, red=red)] for k in range(36, 48)]
         assert len(passages([*goes, *[[]] * 24, *comes])) == count
+
+
+FAR: Box = (600, 90, 640, 122)
+
+
+def grows(frame: int) -> Box:
+    """Where a car is that comes near, that many frames after it was at `FAR`."""
+    return moved((FAR[0], FAR[1], FAR[2] + 2 * frame, FAR[3] + 1.6 * frame), -2 * frame, 3 * frame)
+
+
+def test_what_comes_unsure_from_far_away_has_passed_from_where_it_was_first_seen() -> None:
+    comes = [[finding(grows(k), score=0.15 if k < 24 else 0.9)] for k in range(60)]
+    (passage,) = passages(comes)
+    assert passage.started_at == at(0) and passage.truncated
+    assert passage.first_box == pytest.approx(FAR, abs=0.1)
+
+
+def test_what_drives_away_is_followed_over_a_miss_to_where_nobody_is_sure_of_it() -> None:
+    goes = [[finding(grows(60 - k), score=0.15 if k > 40 else 0.9)] for k in range(55)]
+    goes[41] = []
+    (passage,) = passages([*goes, *[[]] * 6 * FPS])
+    assert passage.ended_at == at(54)
+
+
+def test_unsure_findings_elsewhere_lengthen_no_passage() -> None:
+    elsewhere = moved(FAR, 200, 150)
+    comes = [[finding(elsewhere, score=0.15)] if k < 24 else [finding(grows(k))] for k in range(60)]
+    (passage,) = passages(comes)
+    assert passage.started_at == at(24)
+
+
+def test_one_that_vanished_far_away_is_not_the_one_that_comes_from_there_later() -> None:
+    goes = [[finding(grows(60 - k))] for k in range(61)]
+    comes = [[finding(grows(k))] for k in range(61)]
+    assert len(passages([*goes, *[[]] * 5 * FPS, *comes])) == 2
+
+
+def test_one_that_drove_out_is_not_the_one_that_comes_in_by_the_same_edge() -> None:
+    came_near = {
+        0: (438, 96, 499, 168), 12: (470, 125, 553, 223), 24: (528, 178, 660, 330), 30: (578, 224, 763, 432),
+        36: (656, 296, 943, 617), 40: (734, 354, 1098, 715), 44: (792, 423, 1154, 720), 47: (906, 545, 1280, 720),
+    }  # fmt: skip
+    sides = np.array(list(came_near.values()), dtype=float).T
+    goes: list[Box] = [tuple(float(np.interp(k, list(came_near), side)) for side in sides) for k in range(48)]  # type: ignore[misc]
+    comes: list[Box] = [
+        (1043, 528, 1279, 713), (995, 478, 1280, 702), (959, 453, 1280, 658), (925, 422, 1224, 606),
+        (890, 398, 1159, 565),
+    ]  # fmt: skip
+    went = [[finding(box)] for box in goes]
+    seen = numbers([*went, [], [], *([finding(box, score=0.75)] for box in comes)], 0.425)
+    assert seen[len(goes) - 1] == [1] and seen[-1] == [2]

@@ -61,6 +61,23 @@ def test_equal_seeds_give_equal_crops() -> None:
     assert (first.picture == second.picture).all() and (first.boxes == second.boxes).all()
 
 
+def test_some_crops_show_what_is_near_from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = Labelled(
+        np.full((630, 1120, 3), 90, np.uint8),
+        np.array([2]),
+        np.array([[500, 250, 600, 350]], np.float32),
+        np.zeros(1, np.float32),
+    )
+    heights = []
+    monkeypatch.setattr("infra.training.pictures.SHRUNK", 1.0)
+    for seed in range(30):
+        boxes = random_crop(large, np.random.default_rng(seed)).boxes
+        whole = boxes[(boxes.min(axis=1) > 0) & (boxes.max(axis=1) < CROP)]
+        heights += list(whole[:, 3] - whole[:, 1])
+    assert len(heights) > 10
+    assert min(heights) < 60 and max(heights) <= 90.1
+
+
 def test_input_scale_is_seven_eighths_of_720p() -> None:
     large = Labelled(
         np.zeros((720, 1280, 3), np.uint8),

@@ -34,6 +34,14 @@ def test_towns_are_of_the_training_family_and_none_is_shipped() -> None:
     assert min(taken) < 0.3 and max(taken) > 0.5
 
 
+def test_a_rare_traffic_is_dense_and_mostly_of_what_is_rare() -> None:
+    usual, rare = street_plan(FIRST_SEED), street_plan(FIRST_SEED, traffic="rare")
+    assert rare.demand.kinds["motorcycle"] > rare.demand.kinds["car"]
+    assert rare.demand.vehicles_per_hour > usual.demand.vehicles_per_hour
+    assert rare.demand.parked < usual.demand.parked
+    assert rare.cameras == usual.cameras
+
+
 def test_a_seed_of_another_family_is_refused() -> None:
     with pytest.raises(PlanError, match="1000 to 1999"):
         street_plan(3001)
