@@ -26,7 +26,7 @@ CROP = 320
 WIDE_CROP = 576
 """Side of a crop that holds a near bus whole: of nothing but small ones, a model learns no box wider than they are."""
 LEAST_HEIGHT = 8.0
-"""Lowest box, in pixels of the crop, that is labelled (about 11 px at 720p)."""
+"""Lowest box, in pixels of the crop before it is enlarged, that is labelled (about 11 px at 720p)."""
 MOST_HIDDEN = 0.7
 """Share hidden above which a box is no example, neither of a vehicle nor of none: its pixels are blotted out."""
 AROUND = 0.7
@@ -35,6 +35,12 @@ SHRUNK = 0.25
 """Share of the crops that are cut larger and shrunk: what is near and rare shows what it looks like from far away."""
 SMALLEST = 0.5
 """By how much at most."""
+ENLARGED = 0.2
+"""Share of the crops that are cut smaller, around something small, and enlarged: what a closer look will show."""
+LARGEST = (1.8, 2.7)
+"""By how much; `reid.closer_look` enlarges 2.7 times."""
+LOW = 48.0
+"""Height up to which a thing is small here."""
 WRONG_SUFFIX = ".wrong"
 AT_MISTAKES = 0.4
 """Share of the crops of a picture with known mistakes that are laid around one of them."""
@@ -80,14 +86,18 @@ def random_crop(
     """
     height, width = scene.picture.shape[:2]
     scale = float(np.exp(rng.normal(0, 0.18)))
-    if rng.random() < SHRUNK:
+    share = np.ones(len(scene.boxes)) if weights is None else weights[scene.classes]
+    low = scene.boxes[:, 3] - scene.boxes[:, 1] <= LOW
+    kind = rng.random()
+    if kind < SHRUNK:
         scale = max(float(rng.uniform(SMALLEST, 0.9)), side / height)
+    elif kind < SHRUNK + ENLARGED and low.any():
+        scale, share = float(rng.uniform(*LARGEST)), share * low
     reach = side / scale
     around: F32 | None = None
     if len(scene.wrong) and rng.random() < AT_MISTAKES:
         around = scene.wrong[int(rng.integers(len(scene.wrong)))]
     elif len(scene.boxes) and rng.random() < AROUND:
-        share = np.ones(len(scene.boxes)) if weights is None else weights[scene.classes]
         around = scene.boxes[int(rng.choice(len(scene.boxes), p=share / share.sum()))]
     if around is not None:
         centre = (around[:2] + around[2:]) / 2 + rng.uniform(-0.38, 0.38, 2) * reach
@@ -112,10 +122,11 @@ def random_crop(
     # The picture's own edge cuts things as the crop's does: the truth's boxes end there already.
     clipped = np.clip(moved, 0, side).astype(np.float32)
     size = clipped[:, 2:] - clipped[:, :2]
-    share = np.prod(size, axis=1) / np.maximum(np.prod(moved[:, 2:] - moved[:, :2], axis=1), 1e-3)
+    kept = np.prod(size, axis=1) / np.maximum(np.prod(moved[:, 2:] - moved[:, :2], axis=1), 1e-3)
     present = (size > 1).all(axis=1)
-    clear = present & (scene.hidden <= MOST_HIDDEN) & (share >= LEAST_KEPT) & (size[:, 1] >= LEAST_HEIGHT)
-    unclear = present & ~clear & (size.max(axis=1) >= LEAST_HEIGHT)
+    least = LEAST_HEIGHT * max(1.0, scale)
+    clear = present & (scene.hidden <= MOST_HIDDEN) & (kept >= LEAST_KEPT) & (size[:, 1] >= least)
+    unclear = present & ~clear & (size.max(axis=1) >= least)
     if unclear.any():
         blot = np.zeros((side, side), bool)
         for x0, y0, x1, y1 in clipped[unclear].round().astype(int):

@@ -61,21 +61,26 @@ def test_equal_seeds_give_equal_crops() -> None:
     assert (first.picture == second.picture).all() and (first.boxes == second.boxes).all()
 
 
-def test_some_crops_show_what_is_near_from_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    large = Labelled(
-        np.full((630, 1120, 3), 90, np.uint8),
-        np.array([2]),
-        np.array([[500, 250, 600, 350]], np.float32),
-        np.zeros(1, np.float32),
+@pytest.mark.parametrize(
+    ("shrunk", "box", "least", "most"),
+    [(1.0, (500, 250, 600, 350), 50.0, 90.1), (0.0, (500, 250, 520, 280), 54.0, 81.1)],
+    ids=["what is near, from far away", "what is far, as a closer look shows it"],
+)
+def test_some_crops_are_of_another_size(
+    shrunk: float, box: tuple[int, ...], least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.training.pictures.SHRUNK", shrunk)
+    monkeypatch.setattr("infra.training.pictures.ENLARGED", 1.0)
+    one = Labelled(
+        np.full((630, 1120, 3), 90, np.uint8), np.array([2]), np.array([box], np.float32), np.zeros(1, np.float32)
     )
     heights = []
-    monkeypatch.setattr("infra.training.pictures.SHRUNK", 1.0)
     for seed in range(30):
-        boxes = random_crop(large, np.random.default_rng(seed)).boxes
+        boxes = random_crop(one, np.random.default_rng(seed)).boxes
         whole = boxes[(boxes.min(axis=1) > 0) & (boxes.max(axis=1) < CROP)]
         heights += list(whole[:, 3] - whole[:, 1])
     assert len(heights) > 10
-    assert min(heights) < 60 and max(heights) <= 90.1
+    assert least <= min(heights) and max(heights) <= most
 
 
 def test_input_scale_is_seven_eighths_of_720p() -> None:
