@@ -64,6 +64,8 @@ def draw(gate: GateClient, grant: GrantInfo, cameras: Sequence[CameraInfo]) -> N
         for column, (n, step) in zip(columns, list(enumerate(trace.steps, 1))[row : row + STRIP], strict=False):
             with column:
                 _step(gate, grant, query, n, step, labels)
+    if len(trace.steps) == 1:
+        st.info(t("alone"))
     if trace.rejected:
         st.caption(t("set_aside"))
         for passage in trace.rejected:

@@ -109,6 +109,12 @@ TEXTS: dict[str, tuple[str, str]] = {
     "accepted": ("retenu", "accepted"),
     "rejected": ("écarté", "rejected"),
     "query": ("véhicule désigné", "vehicle asked for"),
+    "alone": (
+        "Aucun autre passage n'est assez probable pour être proposé. Comparez les passages voisins dans « Chercher » ; "
+        "la couverture ci-dessous dit ce qui n'a pas pu être examiné.",
+        "No other passage is likely enough to be proposed. Compare those near it in “Search”; the coverage below says "
+        "what could not be looked at.",
+    ),
     "coverage": ("Couverture", "Coverage"),
     "coverage_line": (
         "demandé {asked}, enregistré {recorded}, indexé {indexed} de caméra",

@@ -396,6 +396,16 @@ def test_what_was_set_aside_is_shown_and_can_be_taken_back(town: Town, page: App
     assert tech.trace(grant.id, query).rejected == ()
 
 
+def test_a_trace_of_one_passage_says_that_no_other_is_likely(town: Town, page: AppTest) -> None:
+    requisition = town.opened()
+    query = town.index(requisition)[2].id
+    tech = town.client("tech")
+    assert len(tech.trace(tech.grant(requisition, ("trace",)).id, query).steps) == 1
+    app = page.run()
+    app.session_state["query"], app.session_state["query_of"] = query, requisition
+    assert TEXTS["alone"][0] in _said(app.segmented_control(key="tab").set_value("follow").run())
+
+
 def _alone(monkeypatch: pytest.MonkeyPatch, town: Town, login: str, script: Callable[[], None]) -> AppTest:
     """One page without the others, as somebody sees it."""
     held = town.client(login)
