@@ -30,7 +30,6 @@ CONFIDENCE = 0.25
 """Score from which a finding is matched first and may begin a track, where nothing else is said."""
 CARRY_SHARE = 0.4
 """Of that score; findings down to it carry a track on and begin none."""
-_START_MARGIN = 0.05
 MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""
 FROZEN_SHARE = 0.03
@@ -163,7 +162,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             IterableSimpleNamespace(
                 track_high_thresh=confidence,
                 track_low_thresh=confidence * CARRY_SHARE,
-                new_track_thresh=min(0.95, confidence + _START_MARGIN),
+                new_track_thresh=confidence,
                 track_buffer=round(PATIENCE_S * 1000),
                 match_thresh=0.85,
                 fuse_score=True,

@@ -30,7 +30,7 @@ _LEAST_MOVING = 0.15
 """Share of its box that changes, in the mean while it does not stand: less is a parked car that trembles."""
 LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
-_LEAST_TRAVEL = 0.8
+_LEAST_TRAVEL = 0.6
 """Over the whole passage, in its own smaller side."""
 _FAR = 2.0
 """From here no parked car has come by trembling, however little of its box changes: slow, dark, and of one colour."""
