@@ -138,7 +138,6 @@ def plain_case() -> dict[str, Any]:
 @settings(
     max_examples=CASES,
     phases=(Phase.generate,),  # a case is told whole: making it smaller would take as long as the search
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     database=None,
     derandomize=True,
