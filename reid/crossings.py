@@ -18,6 +18,7 @@ from reid.coverage import CoverageLog
 from reid.faint import Faint
 from reid.finding import Ended, Finding, GopFindings, LookedInVain, Missing, Seen
 from reid.joining import longest_hidden_s, may_join
+from reid.kept import Kept
 from reid.motion import cells_share
 from reid.parked import Stance
 from reid.passage import Box, Coverage, Passage, Track
@@ -36,7 +37,7 @@ _KNOWN_S = 0.5
 
 
 @dataclass(slots=True)
-class Crossings:
+class Crossings(Kept):
     """Everything remembered of one camera in one scope. Plain values throughout: it pickles."""
 
     scope: str

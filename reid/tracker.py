@@ -347,7 +347,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._ids = _Numbers(state["numbers"])
         self.size_px = state["size_px"]
         self._disturbed = set(state["disturbed"])
-        self._drove = set(state["drove"])
+        self._drove = set(state.get("drove", ()))
         self._colours = dict(state["colours"])
         self.tracked_stracks = [self._load_track(t) for t in state["tracked"]]
         self.lost_stracks = [self._load_track(t) for t in state["lost"]]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from reid.boxes import area
 from reid.describe import Description
 from reid.finding import Finding
+from reid.kept import Kept
 from reid.parked import Stance, travel
 from reid.passage import Box, Passage, Side, Sighting, Track, View, passage_id
 from reid.views import keep_best
@@ -37,7 +38,7 @@ _FAR = 2.0
 
 
 @dataclass(slots=True)
-class Tracklet:
+class Tracklet(Kept):
     """What is known so far of one vehicle."""
 
     serials: set[int]

@@ -15,6 +15,7 @@ from reid.motion import GRID
 from reid.parked import travel
 from reid.passage import COLOURS, Box, Passage
 from reid.tracker import CameraTracker
+from reid.tracklet import Tracklet
 
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 FPS = 12
@@ -41,28 +42,30 @@ def numbers(frames: Sequence[Sequence[Finding]], confidence: float = 0.325) -> l
     return [[n for n, _ in tracker.update(at(k), found, lambda _: 0.5, SIZE)] for k, found in enumerate(frames)]
 
 
+def seen_of(frames: Sequence[Sequence[Finding]], first: int) -> GopFindings:
+    """One record of so many frames, the first of that number."""
+    sampled = tuple(FrameFindings(at(first + k), True, STILL, tuple(found)) for k, found in enumerate(frames))
+    return GopFindings(
+        scope="live",
+        camera="c1",
+        run="r",
+        sequence=first // FPS,
+        first_at=at(first),
+        last_at=sampled[-1].at,
+        width_px=SIZE[0],
+        height_px=SIZE[1],
+        frames=len(frames),
+        frames_decoded=len(frames),
+        sampled=sampled,
+        detector="paint-1",
+    )
+
+
 def passages(frames: Sequence[Sequence[Finding]]) -> list[Passage]:
     crossings = Crossings("live", "c1", 0.325)
     outcomes = []
     for first in range(0, len(frames), FPS):
-        part = list(enumerate(frames))[first : first + FPS]
-        sampled = tuple(FrameFindings(at(k), True, STILL, tuple(found)) for k, found in part)
-        outcomes += crossings.take(
-            GopFindings(
-                scope="live",
-                camera="c1",
-                run="r",
-                sequence=first // FPS,
-                first_at=at(first),
-                last_at=sampled[-1].at,
-                width_px=SIZE[0],
-                height_px=SIZE[1],
-                frames=len(part),
-                frames_decoded=len(part),
-                sampled=sampled,
-                detector="paint-1",
-            )
-        )
+        outcomes += crossings.take(seen_of(frames[first : first + FPS], first))
     outcomes += crossings.take(Ended(scope="live", camera="c1", started_at=START, ended_at=at(len(frames))))
     return sorted((o for o in outcomes if isinstance(o, Passage)), key=lambda p: p.started_at)
 
@@ -182,3 +185,25 @@ def test_one_that_drove_out_is_not_the_one_that_comes_in_by_the_same_edge() -> N
     went = [[finding(box)] for box in goes]
     seen = numbers([*went, [], [], *([finding(box, score=0.75)] for box in comes)], 0.425)
     assert seen[len(goes) - 1] == [1] and seen[-1] == [2]
+
+
+def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
+    crossings = Crossings("live", "c1", 0.325)
+    crossings.take(seen_of([[finding(grows(k))] for k in range(FPS)], 0))
+    _, older = crossings.__reduce_ex__(2)[2]
+    del older["faint"]
+    (tracklet,) = older["tracklets"]
+    _, its = tracklet.__reduce_ex__(2)[2]
+    del its["faint_before"], its["faint_after"]
+    older["tracklets"] = [Tracklet.__new__(Tracklet)]
+    older["tracklets"][0].__setstate__((None, its))
+    tracker = older["tracker"].__getstate__()
+    del tracker["drove"]
+    older["tracker"] = CameraTracker.__new__(CameraTracker)
+    older["tracker"].__setstate__(tracker)
+    again = Crossings.__new__(Crossings)
+    again.__setstate__((None, older))
+    again.take(seen_of([[finding(grows(k))] for k in range(FPS, 4 * FPS)], FPS))
+    ended = again.take(Ended(scope="live", camera="c1", started_at=START, ended_at=at(4 * FPS)))
+    (passage,) = [o for o in ended if isinstance(o, Passage)]
+    assert passage.started_at == at(0) and passage.ended_at == at(4 * FPS - 1)
