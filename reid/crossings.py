@@ -176,11 +176,13 @@ class Crossings(Kept):
             tracklet.add(at, findings[index])
         self.faint.keep(at, findings, [index for _, index in seen])
         for tracklet in self.tracklets:
-            if tracklet.faint_before is None and (at - tracklet.born_at).total_seconds() >= _KNOWN_S:
+            if (at - tracklet.born_at).total_seconds() >= _KNOWN_S:
                 self._look_back(tracklet)
 
     def _look_back(self, tracklet: Tracklet) -> None:
-        """Find where a vehicle came from, now that its way is known."""
+        """Find where a vehicle came from, once, when its way is known."""
+        if tracklet.faint_before is not None:
+            return
         tracklet.faint_before = self.faint.before(tracklet.sightings)
         if tracklet.faint_before and self._just_begun(tracklet.faint_before[0].at):
             tracklet.cut_start = True
@@ -220,8 +222,7 @@ class Crossings(Kept):
         for tracklet in self.tracklets:
             followed = bool(tracklet.serials & alive)
             if not followed and tracklet.faint_after is None:
-                if tracklet.faint_before is None:
-                    self._look_back(tracklet)
+                self._look_back(tracklet)
                 tracklet.faint_after = self.faint.after(tracklet.sightings)
             if followed and tracklet.stance.parked(now):
                 out += self._close(tracklet, parked=True)
@@ -241,8 +242,7 @@ class Crossings(Kept):
         """Close everything: nothing can be followed over what comes now."""
         out: list[Outcome] = []
         for tracklet in self.tracklets:
-            if tracklet.faint_before is None:
-                self._look_back(tracklet)
+            self._look_back(tracklet)
             in_view = self.seen_until is not None and (self.seen_until - tracklet.last_at).total_seconds() < _EDGE_S
             out += self._close(tracklet, cut=cut and in_view)
         self.tracklets = []

@@ -19,7 +19,7 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
-from reid.boxes import at_edge, edges_touched
+from reid.boxes import area, at_edge, edges_touched
 from reid.describe import LEAST_COLOURS
 from reid.finding import Finding, unpack
 from reid.passage import Box
@@ -244,14 +244,12 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Hold the tracks whose place is still: what they followed stands there, unless it drove out of the picture."""
         # The library forgets a track only after it was offered what is found now, and nobody may have looked for long.
         self.lost_stracks = [t for t in self.lost_stracks if now - t.frame_id <= PATIENCE_S * 1000]
+        self._drove |= {t.track_id for t in self.lost_stracks if self._drives(t, now)}
         for track in self.tracked_stracks + self.lost_stracks:
-            x1, y1, x2, y2 = (float(v) for v in track.xyxy)
-            moving = moving_at((x1, y1, x2, y2))
+            moving = moving_at(_box_of(track))
             if track.state == TrackState.Lost and moving >= DISTURBED_SHARE:
                 self._disturbed.add(track.track_id)
-            if track.state == TrackState.Lost and self._drives(track, now):
-                self._drove.add(track.track_id)
-            if track.track_id in self._disturbed | self._drove:
+            if track.track_id in self._disturbed or track.track_id in self._drove:
                 continue
             if moving < FROZEN_SHARE and not self._left(track):
                 track.frame_id = now
@@ -267,24 +265,21 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
 
     def _drives(self, track: STrack, now: int) -> bool:
         """Whether it is faster than what stands and trembles; `now` is the next frame after the last."""
-        x1, y1, x2, y2 = (float(v) for v in track.xyxy)
-        size = float(np.sqrt(max(0.0, (x2 - x1) * (y2 - y1))))
+        size = float(np.sqrt(max(0.0, area(_box_of(track)))))
         return float(np.hypot(*track.mean[4:6])) * 1000 > _DRIVES * size * max(1, now - self.frame_id)
 
     def _left(self, track: STrack) -> bool:
         """Whether it was lost at the edge of the picture."""
         if track.state != TrackState.Lost or self.size_px == (0, 0):
             return False
-        x1, y1, x2, y2 = (float(v) for v in track.xyxy)
-        return at_edge((x1, y1, x2, y2), self.size_px)
+        return at_edge(_box_of(track), self.size_px)
 
     def _leaves(self, track: STrack) -> bool:
         """Whether it drove out of the picture: what comes in by the same edge is another vehicle."""
         if self.size_px == (0, 0) or track.track_id not in self._drove:
             return False
-        x1, y1, x2, y2 = (float(v) for v in track.xyxy)
         dx, dy = (float(v) for v in track.mean[4:6])
-        touched = edges_touched((x1, y1, x2, y2), self.size_px)
+        touched = edges_touched(_box_of(track), self.size_px)
         outward = max((v for v, there in zip((-dx, -dy, dx, dy), touched, strict=True) if there), default=0.0)
         return outward >= _OUTWARD * float(np.hypot(dx, dy))
 
@@ -358,6 +353,11 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             setattr(track, name, value.copy() if isinstance(value, np.ndarray) else value)
         track.kalman_filter = self.kalman_filter
         return track
+
+
+def _box_of(track: STrack) -> Box:
+    x1, y1, x2, y2 = (float(v) for v in track.xyxy)
+    return x1, y1, x2, y2
 
 
 def _dump_track(track: STrack) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Tracklet(Kept):
             self.views = keep_best((*self.views, finding.view), _VIEWS_HELD)
         spacing = _SPACING_S if stood < _STANDS_AFTER_S or advanced else _STANDING_SPACING_S
         if not self.sightings or (at - self.sightings[-1].at).total_seconds() >= spacing - 1e-3:
-            self.sightings.append(Sighting(at, _rounded(finding.box), round(finding.score, 3)))
+            self.sightings.append(_sighting(at, finding.box, finding.score))
 
     def _begin_now(self, at: datetime) -> None:
         """It stood from the start and has moved off: its passage begins when it last stood still."""
@@ -179,7 +179,7 @@ class Tracklet(Kept):
         if parked:
             sightings = [s for s in sightings if s.at <= self.stance.anchored_at] or sightings[:1]
         elif self.last_at > sightings[-1].at:
-            sightings = [*sightings, Sighting(self.last_at, _rounded(self.last_box), round(self.scores[-1], 3))]
+            sightings = [*sightings, _sighting(self.last_at, self.last_box, self.scores[-1])]
         if self.first_at == self.born_at:
             sightings = [*_spaced(self.faint_before or ()), *sightings]
         if not parked:
@@ -222,12 +222,14 @@ def _spaced(sightings: Sequence[Sighting]) -> list[Sighting]:
     kept: list[Sighting] = []
     for sighting in sightings:
         if not kept or (sighting.at - kept[-1].at).total_seconds() >= _SPACING_S - 1e-3:
-            kept.append(Sighting(sighting.at, _rounded(sighting.box), round(sighting.score, 3)))
+            kept.append(_sighting(sighting.at, sighting.box, sighting.score))
     return kept
 
 
-def _rounded(box: Box) -> Box:
-    return (round(box[0], 1), round(box[1], 1), round(box[2], 1), round(box[3], 1))
+def _sighting(at: datetime, box: Box, score: float) -> Sighting:
+    """As it is kept: a tenth of a pixel is finer than any box."""
+    x1, y1, x2, y2 = box
+    return Sighting(at, (round(x1, 1), round(y1, 1), round(x2, 1), round(y2, 1)), round(score, 3))
 
 
 def _median_speed(sightings: list[Sighting]) -> float:

@@ -8,8 +8,8 @@ two-wheeler with a motor is of a shape of its own.
 Run: python -m infra.training.streets --out build/training/streets --towns 60
      python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --traffic riders \
          --pictures 6
-     python -m infra.training.streets --out build/training/rare --first 1700 --towns 24 --by-day --traffic rare \
-         --pictures 6
+     python -m infra.training.streets --out build/training/rare-streets --first 1700 --towns 24 --by-day \
+         --traffic rare --pictures 6
 """
 
 from __future__ import annotations
