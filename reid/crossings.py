@@ -43,7 +43,7 @@ class Crossings(Kept):
     scope: str
     camera: str
     confidence: float = 0.25
-    """Score from which a finding may begin a track; weaker ones only carry tracks on."""
+    """Score from which what the detector finds in one picture counts."""
     tracker: CameraTracker = field(init=False)
     tracklets: list[Tracklet] = field(default_factory=list)
     faint: Faint = field(default_factory=Faint)

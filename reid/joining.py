@@ -9,7 +9,8 @@ import numpy as np
 
 from reid.boxes import area, at_edge, intersection, iou
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
-from reid.tracklet import Tracklet, centre
+from reid.passage import Box
+from reid.tracklet import LEAST_SIZE_PX, Tracklet, centre
 
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
@@ -21,6 +22,12 @@ _STOOD_S: Final = 1.0
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
 _MOST_OVERLAP_S = 0.12
+_TREND_S: Final = 3.0
+"""Over how much of a piece's end it is asked whether it became smaller."""
+_TREND = 8
+"""Sightings that say whether it grows or shrinks."""
+_SHRUNK = 0.7
+_GREW = 1.03
 
 
 def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[int, int]) -> float | None:
@@ -56,7 +63,9 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if hidden > JOIN_S:
         return None
     box_a, box_b = earlier.last_box, later.sightings[0].box
-    size_a, size_b = (float(np.sqrt(area(b))) for b in (box_a, box_b))
+    size_a, size_b = _size(box_a), _size(box_b)
+    if size_a < LEAST_SIZE_PX and _shrank(earlier) and _may_grow(later):
+        return None
     size = (size_a + size_b) / 2
     v_a, v_b = earlier.velocity(True), later.velocity(False)
     forward = centre(box_a) + v_a * hidden
@@ -77,6 +86,22 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
+
+
+def _shrank(earlier: Tracklet) -> bool:
+    """Whether a piece became smaller over seconds on its way out of sight: it drove away, nothing hid it bit by bit."""
+    sizes = [_size(s.box) for s in earlier.sightings if (earlier.last_at - s.at).total_seconds() <= _TREND_S]
+    return len(sizes) >= _TREND and sizes[-1] < _SHRUNK * max(sizes[: len(sizes) // 2])
+
+
+def _may_grow(later: Tracklet) -> bool:
+    """Whether a piece grows: it comes near. One too short to tell may."""
+    sizes = [_size(s.box) for s in later.sightings]
+    return len(sizes) < _TREND or float(np.mean(sizes[-3:])) > _GREW * float(np.mean(sizes[:3]))
+
+
+def _size(box: Box) -> float:
+    return float(np.sqrt(area(box)))
 
 
 def longest_hidden_s(earlier: Tracklet) -> float:

@@ -19,17 +19,20 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
-from reid.boxes import area, at_edge, edges_touched
+from reid.boxes import area, at_edge, edges_touched, intersection, iou
 from reid.describe import LEAST_COLOURS
 from reid.finding import Finding, unpack
 from reid.passage import Box
+from reid.standing import Place, Standing
 
 PATIENCE_S = 1.5
 """How long a track that moves may go unseen before it ends."""
 CONFIDENCE = 0.25
-"""Score from which a finding is matched first and may begin a track, where nothing else is said."""
-CARRY_SHARE = 0.4
-"""Of that score; findings down to it carry a track on and begin none."""
+"""Score from which what a detector finds in one picture counts, where nothing else is said."""
+BEGIN_SHARE = 0.85
+"""Of that score: from here a finding is matched first and may begin a track, which the next picture has to confirm."""
+CARRY_SHARE = 0.45
+"""Of that score: findings down to it carry a track on and begin none."""
 MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""
 FROZEN_SHARE = 0.03
@@ -48,6 +51,10 @@ _LOST_SIZE = 0.8
 bit by bit begins a track of its own, and `reid.joining`, which sees more of both, puts the two together."""
 _NEAR = 0.5
 """What the distance of boxes that do not overlap is worth at most, beside an overlap of the same number."""
+_THERE = 0.7
+"""Overlap with a place from which a track is at it."""
+_MOVES = 0.4
+"""Share of a box that must change for it to be of what drives rather than of what it drives past."""
 _COLOURS_KEPT = 0.8
 """Share of a track's colours that one more finding leaves."""
 
@@ -68,7 +75,8 @@ class CameraTracker:
     """The tracker of one camera: `update` with one frame's findings says which track each belongs to."""
 
     def __init__(self, confidence: float = CONFIDENCE) -> None:
-        """`confidence`: score from which a finding is matched first and may begin a track."""
+        """`confidence`: score from which what the detector finds in one picture counts."""
+        self._confidence = confidence
         self._byte = _TimedByteTracker(confidence)
         self._origin: datetime | None = None
 
@@ -113,10 +121,11 @@ class CameraTracker:
         self._byte.lost_stracks = [t for t in self._byte.lost_stracks if t.track_id != track]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"origin": self._origin, "confidence": self._byte.args.track_high_thresh, **self._byte.dump()}
+        return {"origin": self._origin, "confidence": self._confidence, **self._byte.dump()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._byte = _TimedByteTracker(state["confidence"])
+        self._confidence = state["confidence"]
+        self._byte = _TimedByteTracker(self._confidence)
         self._origin = state["origin"]
         self._byte.load(state)
 
@@ -153,6 +162,7 @@ class _Boxes:
 
 
 class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has no types
+    frame_id: int
     tracked_stracks: list[STrack]
     lost_stracks: list[STrack]
     removed_stracks: list[STrack]
@@ -160,9 +170,9 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
     def __init__(self, confidence: float) -> None:
         super().__init__(
             IterableSimpleNamespace(
-                track_high_thresh=confidence,
+                track_high_thresh=confidence * BEGIN_SHARE,
                 track_low_thresh=confidence * CARRY_SHARE,
-                new_track_thresh=confidence,
+                new_track_thresh=confidence * BEGIN_SHARE,
                 track_buffer=round(PATIENCE_S * 1000),
                 match_thresh=0.85,
                 fuse_score=True,
@@ -177,6 +187,11 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Lost tracks at whose place something has gone on since: they are frozen no longer."""
         self._drove: set[int] = set()
         """Lost tracks that drove when they were lost: what they followed does not stand where they are."""
+        self._standing = Standing()
+        self._step = 0
+        """Milliseconds from one frame to the next; speeds are by frame."""
+        self._places: Sequence[Box | None] = ()
+        """Of this frame's findings: where each has long stood."""
 
     def reset_id(self) -> None:
         """Start numbering at 1."""
@@ -187,7 +202,10 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._findings = findings
         self._moving = np.array([f.moving >= MOVING_SHARE for f in findings], dtype=bool)
         xyxy = np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4)
+        self._places = self._standing.at(now, xyxy)
         # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
+        if self.frame_id:
+            self._step = min(self._step or now - self.frame_id, now - self.frame_id)
         self.frame_id = now
         begun = {t.track_id: t.mean[:4].copy() for t in self.tracked_stracks if not t.is_activated}
         self.update(_Boxes(xyxy, np.array([f.score for f in findings], dtype=np.float32)))
@@ -201,6 +219,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._drove &= {t.track_id for t in self.lost_stracks}
         seen = sorted((t.track_id, int(t.idx)) for t in self.tracked_stracks if t.frame_id == self.frame_id)
         self._remember_colours(seen)
+        self._standing.keep(now, xyxy, (index for _, index in seen))
         return seen
 
     def _set_off(self, track: STrack, began: NDArray[np.float32]) -> None:
@@ -244,29 +263,36 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Hold the tracks whose place is still: what they followed stands there, unless it drove out of the picture."""
         # The library forgets a track only after it was offered what is found now, and nobody may have looked for long.
         self.lost_stracks = [t for t in self.lost_stracks if now - t.frame_id <= PATIENCE_S * 1000]
-        self._drove |= {t.track_id for t in self.lost_stracks if self._drives(t, now)}
+        self._note_what_drove()
         for track in self.tracked_stracks + self.lost_stracks:
             moving = moving_at(_box_of(track))
             if track.state == TrackState.Lost and moving >= DISTURBED_SHARE:
                 self._disturbed.add(track.track_id)
-            if track.track_id in self._disturbed or track.track_id in self._drove:
-                continue
-            if moving < FROZEN_SHARE and not self._left(track):
+            if track.track_id not in self._disturbed and moving < FROZEN_SHARE and self._stands(track):
                 track.frame_id = now
                 if track.state == TrackState.Lost:
                     track.mean[4:] = 0
 
     def rest(self, now: int) -> None:
-        """Hold every track: nothing moved anywhere."""
+        """Hold every track that may stand: nothing moved anywhere."""
+        self._note_what_drove()
+        self._standing.rest(now)
         for track in self.tracked_stracks + self.lost_stracks:
-            if not self._left(track):
+            if self._stands(track):
                 track.frame_id = now
                 track.mean[4:] = 0
 
-    def _drives(self, track: STrack, now: int) -> bool:
-        """Whether it is faster than what stands and trembles; `now` is the next frame after the last."""
+    def _note_what_drove(self) -> None:
+        self._drove |= {t.track_id for t in self.lost_stracks if self._drives(t)}
+
+    def _stands(self, track: STrack) -> bool:
+        """Whether what it follows may stand where nothing moves: it neither drove when it was lost, nor left."""
+        return track.track_id not in self._drove and not self._left(track)
+
+    def _drives(self, track: STrack) -> bool:
+        """Whether it is faster than what stands and trembles."""
         size = float(np.sqrt(max(0.0, area(_box_of(track)))))
-        return float(np.hypot(*track.mean[4:6])) * 1000 > _DRIVES * size * max(1, now - self.frame_id)
+        return float(np.hypot(*track.mean[4:6])) * 1000 > _DRIVES * size * max(1, self._step)
 
     def _left(self, track: STrack) -> bool:
         """Whether it was lost at the edge of the picture."""
@@ -281,7 +307,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         dx, dy = (float(v) for v in track.mean[4:6])
         touched = edges_touched(_box_of(track), self.size_px)
         outward = max((v for v, there in zip((-dx, -dy, dx, dy), touched, strict=True) if there), default=0.0)
-        return outward >= _OUTWARD * float(np.hypot(dx, dy))
+        return outward > 0 and outward >= _OUTWARD * float(np.hypot(dx, dy))
 
     def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
         """How unlikely each pair is: by place, by the score, and by colours where those speak against it."""
@@ -310,7 +336,22 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             lost = np.array([t.state == TrackState.Lost for t in tracks])
             dists[lost[:, None] & (alike < _LOST_SIZE)] = 1.0
             dists[np.array([self._leaves(t) for t in tracks])] = 1.0
+            dists[self._elsewhere(tracks, detections)] = 1.0
         return dists
+
+    def _elsewhere(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.bool_]:
+        """Which pairs are of what has long stood somewhere and of a track that is not there."""
+        elsewhere = np.zeros((len(tracks), len(detections)), dtype=bool)
+        for column, detection in enumerate(detections):
+            place = self._places[int(detection.idx)]
+            if place is None or self._findings[int(detection.idx)].moving >= _MOVES:
+                continue
+            for row, track in enumerate(tracks):
+                box = _box_of(track)
+                # What stands there and is hidden bit by bit has a smaller box, which lies within.
+                hidden = intersection(box, place) >= _THERE * area(box) and not self._drives(track)
+                elsewhere[row, column] = iou(box, place) < _THERE and not hidden
+        return elsewhere
 
     def _init_new_tracks(
         self,
@@ -327,11 +368,13 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Plain values that `load` takes back."""
         return {
             "frame": self.frame_id,
+            "step": self._step,
             "numbers": self._ids.last,
             "size_px": self.size_px,
             "disturbed": sorted(self._disturbed),
             "drove": sorted(self._drove),
             "colours": dict(self._colours),
+            "standing": [(p.box, p.since, p.seen) for p in self._standing.places],
             "tracked": [_dump_track(t) for t in self.tracked_stracks],
             "lost": [_dump_track(t) for t in self.lost_stracks],
         }
@@ -339,11 +382,13 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what `dump` gave."""
         self.frame_id = state["frame"]
+        self._step = state.get("step", 0)
         self._ids = _Numbers(state["numbers"])
         self.size_px = state["size_px"]
         self._disturbed = set(state["disturbed"])
         self._drove = set(state.get("drove", ()))
         self._colours = dict(state["colours"])
+        self._standing = Standing([Place(*values) for values in state.get("standing", ())])
         self.tracked_stracks = [self._load_track(t) for t in state["tracked"]]
         self.lost_stracks = [self._load_track(t) for t in state["lost"]]
 

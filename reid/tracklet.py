@@ -31,6 +31,8 @@ _LEAST_MOVING = 0.15
 """Share of its box that changes, in the mean while it does not stand: less is a parked car that trembles."""
 LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
+_LEAST_TWO_WHEELER_PX = 15.0
+"""The same of a two-wheeler, which is a third as wide as it is high."""
 _LEAST_TRAVEL = 0.6
 """Over the whole passage, in its own smaller side."""
 _FAR = 2.0
@@ -147,7 +149,7 @@ class Tracklet(Kept):
             return False
         sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
         size = sizes[int(0.8 * (len(sizes) - 1))]
-        if size < LEAST_SIZE_PX:
+        if size < (_LEAST_TWO_WHEELER_PX if self.description.vehicle_class()[0] == "motorcycle" else LEAST_SIZE_PX):
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         went = max(went, travel(self.sightings[0].box, self.last_box))

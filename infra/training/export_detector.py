@@ -49,7 +49,9 @@ def to_openvino(weights: Path, folder: Path, input_hw: tuple[int, int] = INPUT_H
 def quantize(ir: Path, pictures: list[NDArray[np.uint8]], out: Path, input_hw: tuple[int, int] = INPUT_HW) -> Path:
     """Write the int8 IR, its ranges measured on `pictures` (BGR, any size).
 
-    Weights keep to seven bits: processors without VNNI add pairs of products in 16 bits, which eight would overflow.
+    Processors without VNNI add pairs of products in 16 bits, which eight bits of weight can overflow. They do in the
+    first layer, whose input is bright as well as dark: its weights keep to seven. Seven everywhere would cost more than
+    it saves (docs/models.md).
     """
     import nncf
     import openvino as ov
@@ -74,7 +76,7 @@ def quantize(ir: Path, pictures: list[NDArray[np.uint8]], out: Path, input_hw: t
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(pictures),
         ignored_scope=nncf.IgnoredScope(patterns=[rf".*model\.{head}\.dfl.*", rf".*model\.{head}/.*"], validate=False),
-        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.ENABLE),
+        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=OverflowFix.FIRST_LAYER),
     )
     ov.save_model(quantized, out)
     return out

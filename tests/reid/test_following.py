@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -187,6 +188,69 @@ def test_one_that_drove_out_is_not_the_one_that_comes_in_by_the_same_edge() -> N
     assert seen[len(goes) - 1] == [1] and seen[-1] == [2]
 
 
+def drives_by(frame: int) -> Box:
+    """A car that drives past `PARKED`, half over it after two seconds."""
+    return moved((100, 320, 220, 400), 16 * (frame - 2 * FPS))
+
+
+PARKED: Box = (500, 300, 610, 372)
+
+
+def test_a_parked_car_takes_over_no_track_of_what_drives_by() -> None:
+    parked = finding(PARKED, moving=0.0, colour="red")
+    before = [[parked] for _ in range(2 * FPS)]
+    # Over the parked car the one that drives by is missed, and not seen again.
+    goes = [[parked, finding(drives_by(k))] for k in range(2 * FPS, 2 * FPS + 24)]
+    after = [[parked] for _ in range(20 * FPS)]
+    (passage,) = passages([*before, *goes, *after])
+    assert passage.ended_at == at(2 * FPS + 23)
+
+
+def test_what_stood_since_it_came_is_still_itself() -> None:
+    comes = [[finding(moved(CAR, 12 * k))] for k in range(24)]
+    stays = moved(CAR, 12 * 23)
+    stands = [[finding(stays, moving=0.0)] for _ in range(5 * FPS)]
+    leaves = [[finding(moved(stays, 12 * k))] for k in range(24)]
+    (passage,) = passages([*comes, *stands, *leaves])
+    assert passage.started_at <= at(2) and passage.ended_at >= at(24 + 5 * FPS + 22)
+
+
+def test_one_picture_need_not_be_sure_where_the_next_confirms_it() -> None:
+    for score, count in ((0.29, 1), (0.26, 0)):
+        seen = numbers([[finding(moved(CAR, 12 * k), score=score)] for k in range(12)], 0.325)
+        assert len(seen[-1]) == count
+
+
+def test_what_drove_when_it_was_lost_does_not_stand_while_nothing_moves() -> None:
+    tracker = CameraTracker(0.325)
+    for k in range(12):
+        tracker.update(at(k), [finding(moved(CAR, 12 * k))], lambda _: 0.5, SIZE)
+    for k in (12, 13):
+        tracker.update(at(k), [], lambda _: 0.5, SIZE)
+    for k in range(14, 14 + 4 * FPS):
+        tracker.rest(at(k))
+    tracker.update(at(14 + 4 * FPS), [], lambda _: 0.0, SIZE)
+    assert tracker.alive() == set()
+
+
+def test_what_drove_away_out_of_sight_is_not_what_comes_from_there() -> None:
+    def far(frame: int) -> Box:
+        """Slower the farther away it is, in the picture."""
+        near = frame * frame / 40
+        return moved((600, 90, 620 + near, 106 + 0.8 * near), -near, near)
+
+    goes = [[finding(far(40 - k))] for k in range(41)]
+    comes = [[finding(moved(far(k), -6))] for k in range(41)]
+    assert len(passages([*goes, *[[]] * 2 * FPS, *comes])) == 2
+
+
+@pytest.mark.parametrize(("kind", "count"), [("motorcycle", 1), ("car", 0)])
+def test_a_two_wheeler_is_narrow(kind: str, count: int) -> None:
+    far: Box = (600, 90, 611, 115)
+    frames = [[msgspec.structs.replace(finding(moved(far, 2 * k)), vehicle_class=kind)] for k in range(2 * FPS)]
+    assert len(passages(frames)) == count
+
+
 def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
     crossings = Crossings("live", "c1", 0.325)
     crossings.take(seen_of([[finding(grows(k))] for k in range(FPS)], 0))
@@ -198,7 +262,7 @@ def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
     older["tracklets"] = [Tracklet.__new__(Tracklet)]
     older["tracklets"][0].__setstate__((None, its))
     tracker = older["tracker"].__getstate__()
-    del tracker["drove"]
+    del tracker["drove"], tracker["standing"], tracker["step"]
     older["tracker"] = CameraTracker.__new__(CameraTracker)
     older["tracker"].__setstate__(tracker)
     again = Crossings.__new__(Crossings)
