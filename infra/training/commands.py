@@ -45,16 +45,21 @@ def detector(
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
     scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
-    moments, riders, busy = ROOT / "streets", ROOT / "riders", ROOT / "rare-streets"
+    moments, riders, busy, dense = (ROOT / name for name in ("streets", "riders", "rare-streets", "dense-streets"))
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
-    typer.echo(f"{write_streets(moments, FIRST_SEED, streets)} pictures of random streets drawn")
-    by_day = write_streets(moments, FIRST_SEED + 500, streets, pictures=4, by_day=True)
-    typer.echo(f"{by_day} pictures of random streets by day drawn")
-    ridden = write_streets(riders, FIRST_SEED + 400, streets * 4 // 5, pictures=6, traffic="riders", by_day=True)
-    typer.echo(f"{ridden} pictures of streets with many two-wheelers drawn")
-    seldom = write_streets(busy, FIRST_SEED + 600, streets * 2 // 5, pictures=6, traffic="rare", by_day=True)
-    typer.echo(f"{seldom} pictures of streets full of what is rare drawn")
+    for folder, seed, share, pictures, traffic, by_day in (
+        (moments, 0, 1.0, 3, "usual", False),
+        (moments, 500, 1.0, 4, "usual", True),
+        (riders, 400, 0.8, 6, "riders", True),
+        (busy, 600, 0.4, 6, "rare", True),
+        (busy, 730, 0.27, 6, "rare", True),
+        (dense, 700, 0.27, 6, "dense", True),
+        (dense, 750, 0.14, 6, "cyclists", True),
+    ):
+        count = round(share * streets)
+        drawn = write_streets(folder, FIRST_SEED + seed, count, pictures=pictures, traffic=traffic, by_day=by_day)
+        typer.echo(f"{drawn} pictures of {count} random streets drawn, traffic {traffic}{', by day' if by_day else ''}")
     for number in range(passes):
         for plan in TRAINING_PLANS:
             write_town(PLANS / f"{plan}.toml", towns, 100.0, 5 + number)
@@ -64,10 +69,10 @@ def detector(
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
     if weights is not None and (MODELS_DIR / name / "detector.xml").is_file():
-        mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, [towns, moments, riders]))
+        mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, [towns, moments, riders, busy, dense]))
         typer.echo(f"{mistakes} places where {name} sees a vehicle and none is: looked at more often")
     last = train(
-        {towns: 1.2, moments: 3.5, riders: 1.5, busy: 3.0, rare: 0.4, scattered_rare: 1.0, scattered: 0.5},
+        {towns: 1.1, moments: 3.3, riders: 1.2, busy: 4.0, dense: 3.0, rare: 0.4, scattered_rare: 0.7, scattered: 0.4},
         "detector",
         minutes=minutes,
         weights=weights,
@@ -76,4 +81,4 @@ def detector(
         resume=True,
     )
     typer.echo(f"weights to go on from: {weights_alone(last, last.with_name('weights.pt'))}")
-    typer.echo(str(export(last, name, validation, [towns, rare])))
+    typer.echo(str(export(last, name, validation, [towns, moments, riders, busy])))

@@ -9,13 +9,13 @@ Run: python -m infra.training.streets --out build/training/streets --towns 60
      python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --traffic riders \
          --pictures 6
      python -m infra.training.streets --out build/training/rare-streets --first 1700 --towns 24 --by-day \
-         --traffic rare --pictures 6
+         --traffic rare --pictures 6                                     (and so with `dense` and `cyclists`)
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -37,11 +37,30 @@ PICTURES = 3
 APART_S = 9.0
 RARE_SHARE = 0.35
 """Of the towns: a traffic of what is rare in a street."""
-RIDERS = {"car": 0.4, "van": 0.08, "truck": 0.06, "bus": 0.04, "motorcycle": 0.36, "bicycle": 0.06}
-"""A traffic in which one vehicle in three is a scooter or a motorcycle."""
-RARE = {"car": 0.12, "van": 0.12, "truck": 0.2, "bus": 0.12, "motorcycle": 0.44}
-"""A dense traffic of what is rare: a model else sees it a few times, and hardly ever far away or half hidden."""
-TRAFFICS = {"usual": None, "riders": RIDERS, "rare": RARE}
+
+
+@dataclass(frozen=True, slots=True)
+class StreetTraffic:
+    """What drives in a random street."""
+
+    kinds: dict[str, float] | None
+    """Shares of kinds of vehicle; None: those of the training family, or in some towns of `RARE_KINDS`."""
+    dense: bool = False
+    """Whether so much drives that vehicles hide each other, and little is parked."""
+
+
+TRAFFICS = {
+    "usual": StreetTraffic(None),
+    # One vehicle in three is a scooter or a motorcycle.
+    "riders": StreetTraffic({"car": 0.4, "van": 0.08, "truck": 0.06, "bus": 0.04, "motorcycle": 0.36, "bicycle": 0.06}),
+    # A model else sees a few of these, and hardly ever far away or half hidden.
+    "rare": StreetTraffic({"car": 0.12, "van": 0.12, "truck": 0.2, "bus": 0.12, "motorcycle": 0.44}, dense=True),
+    "dense": StreetTraffic({"car": 0.45, "van": 0.22, "truck": 0.1, "bus": 0.08, "motorcycle": 0.15}, dense=True),
+    # More bicycles than motorcycles: what looks like the one and is the other.
+    "cyclists": StreetTraffic(
+        {"car": 0.3, "van": 0.08, "truck": 0.04, "bus": 0.02, "motorcycle": 0.24, "bicycle": 0.32}
+    ),
+}
 BY_DAY = ("day", "low_sun", "overcast")
 
 
@@ -62,10 +81,10 @@ def street_plan(seed: int, cameras: int = CAMERAS, traffic: str = "usual") -> Pl
     )
     plan = parse_plan(new_plan(wanted), wanted.name)
     demand = replace(plan.demand, parked=float(rng.uniform(0.05, 0.8)))
-    kinds = TRAFFICS[traffic]
-    if kinds is not None:
-        demand = replace(demand, kinds=kinds)
-        if traffic == "rare":
+    wish = TRAFFICS[traffic]
+    if wish.kinds is not None:
+        demand = replace(demand, kinds=wish.kinds)
+        if wish.dense:
             demand = replace(demand, vehicles_per_hour=float(rng.uniform(1800, 3600)), parked=0.3 * demand.parked)
     elif rng.random() < RARE_SHARE:
         demand = replace(demand, kinds=RARE_KINDS)
@@ -123,7 +142,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=FIRST_SEED)
     parser.add_argument("--towns", type=int, default=60)
     parser.add_argument("--pictures", type=int, default=PICTURES, help="of each camera")
-    parser.add_argument("--traffic", choices=TRAFFICS, default="usual", help="riders: one vehicle in three is one")
+    parser.add_argument("--traffic", choices=TRAFFICS, default="usual", help="what drives there")
     parser.add_argument("--by-day", action="store_true", help="no dusk and no night")
     a = parser.parse_args()
     cv2.setNumThreads(1)

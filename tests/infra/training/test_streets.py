@@ -16,6 +16,7 @@ from infra.rehearsal.plan import load_plan
 from infra.training.pictures import INPUT_HW, read_picture
 from infra.training.streets import FIRST_SEED, PICTURES, street_plan, write_streets
 from infra.training.town_frames import PLANS
+from reid.passage import VEHICLE_CLASSES
 
 
 def test_towns_are_of_the_training_family_and_none_is_shipped() -> None:
@@ -40,6 +41,13 @@ def test_a_rare_traffic_is_dense_and_mostly_of_what_is_rare() -> None:
     assert rare.demand.vehicles_per_hour > usual.demand.vehicles_per_hour
     assert rare.demand.parked < usual.demand.parked
     assert rare.cameras == usual.cameras
+
+
+def test_cyclists_are_many_and_dense_streets_hold_all_that_has_a_motor() -> None:
+    cyclists, dense = (street_plan(FIRST_SEED, traffic=name) for name in ("cyclists", "dense"))
+    assert cyclists.demand.kinds["bicycle"] > cyclists.demand.kinds["motorcycle"] > 0
+    assert min(dense.demand.kinds[kind] for kind in VEHICLE_CLASSES) > 0.05
+    assert dense.demand.vehicles_per_hour > cyclists.demand.vehicles_per_hour
 
 
 def test_a_seed_of_another_family_is_refused() -> None:
