@@ -6,7 +6,7 @@ not far. Motion says where something small goes by; four such pieces fill one pi
 closer look costs a quarter of a look.
 
 The first look's word goes first, and what only the closer one finds carries no features: enlarged, a vehicle's are not
-what they are before another camera.
+what they are before another camera. Where both see a thing, the closer one says where its edges are.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ _BORDER_PX = 2.0
 """A box as near to a piece's border as this may go on beyond it."""
 _SAME = 0.3
 """Overlap of two looks' boxes that are of one thing; the first look's fit small things badly."""
+_FITS = 0.4
+"""Overlap from which the closer box of a thing takes the place of the first one's."""
+_PLACES = 0.4
+"""Score from which it does."""
 _MOVING = 0.15
 """Share of a box that must change: enlarged, markings of an empty street are easily taken for a car."""
 _ENOUGH = 0.425
@@ -162,6 +166,7 @@ def _of_place(found: Detections, place: int, piece: Piece, frame: NDArray[np.uin
 def join(first: Detections, closer: Sequence[Detections], height: int) -> Detections:
     """What several looks at one picture of that height found, each thing once."""
     kept = list(_new_ones(first, closer, height))
+    first = _placed(first, closer, height)
     near = np.concatenate([found.boxes for found in kept])
     alone = np.flatnonzero(~(iou_matrix(first.boxes, near) > _SAME).any(axis=1))
     parts = [_rows(first, alone), *kept]
@@ -180,13 +185,30 @@ def _new_ones(first: Detections, closer: Sequence[Detections], height: int) -> I
     """Of each closer look what is small enough for it and what no look before it has told."""
     before = np.zeros((0, 4), np.float32)
     for found in closer:
-        small = found.boxes[:, 3] - found.boxes[:, 1] <= _TALLEST * height
+        small = _is_small(found, height)
         enough = np.minimum(found.scores, _ENOUGH)[:, None] <= first.scores
         told = ((iou_matrix(found.boxes, first.boxes) > _SAME) & enough).any(axis=1)
         told |= (iou_matrix(found.boxes, before) > _SAME).any(axis=1)
         kept = _rows(found, np.flatnonzero(small & ~told))
         before = np.concatenate([before, kept.boxes])
         yield kept
+
+
+def _placed(first: Detections, closer: Sequence[Detections], height: int) -> Detections:
+    """The first look's word with the closer ones' boxes: enlarged, a thing's edges are told from what is beside it."""
+    boxes = first.boxes.copy()
+    for found in closer:
+        there = _rows(found, np.flatnonzero(_is_small(found, height) & (found.scores >= _PLACES)))
+        overlap = iou_matrix(first.boxes, there.boxes)
+        for row in np.flatnonzero((overlap > _FITS).any(axis=1)):
+            best = int(np.where(overlap[row] > _FITS, there.scores, 0).argmax())
+            if overlap[:, best].argmax() == row:
+                boxes[row] = there.boxes[best]
+    return Detections(boxes, first.scores, first.classes, first.features)
+
+
+def _is_small(found: Detections, height: int) -> NDArray[np.bool_]:
+    return np.asarray(found.boxes[:, 3] - found.boxes[:, 1] <= _TALLEST * height)
 
 
 def _rows(found: Detections, rows: NDArray[np.intp]) -> Detections:

@@ -29,9 +29,9 @@ PATIENCE_S = 1.5
 """How long a track that moves may go unseen before it ends."""
 CONFIDENCE = 0.25
 """Score from which what a detector finds in one picture counts, where nothing else is said."""
-BEGIN_SHARE = 0.85
+BEGIN_SHARE = 0.95
 """Of that score: from here a finding is matched first and may begin a track, which the next picture has to confirm."""
-CARRY_SHARE = 0.45
+CARRY_SHARE = 0.5
 """Of that score: findings down to it carry a track on and begin none."""
 MOVING_SHARE = 0.04
 """Share of a box that must change for what is in it to be moving."""

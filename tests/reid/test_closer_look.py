@@ -171,11 +171,26 @@ def test_of_a_small_thing_that_the_first_look_doubts_the_closer_one_counts() -> 
     assert both.boxes.tolist() == [list(other), [204, 41, 228, 53]], "not best score first, or seen twice"
 
 
-@pytest.mark.parametrize(("first", "closer"), [(0.5, 0.9), (0.3, 0.2)])
-def test_what_the_first_look_tells_well_enough_stays(first: float, closer: float) -> None:
+def test_what_the_first_look_tells_well_enough_stays_and_the_closer_one_says_where_its_edges_are() -> None:
+    loose, fits = (200, 40, 240, 56), (204, 41, 228, 53)
+    first = found((400, 200, 500, 300), loose, scores=[0.8, 0.5])
+    both = join(first, [found(fits, scores=[0.9])], HEIGHT)
+    assert both.boxes.tolist() == [[400, 200, 500, 300], list(fits)]
+    assert both.scores.tolist() == first.scores.tolist()
+    assert both.features is not None and first.features is not None and (both.features == first.features).all()
+
+
+@pytest.mark.parametrize(("first", "closer"), [(0.5, 0.3), (0.3, 0.2)])
+def test_a_doubtful_closer_look_moves_nothing(first: float, closer: float) -> None:
     loose = (200, 40, 240, 56)
     both = join(found(loose, scores=[first]), [found((204, 41, 228, 53), scores=[closer])], HEIGHT)
     assert both.boxes.tolist() == [list(loose)]
+
+
+def test_a_closer_box_moves_only_what_it_fits_best() -> None:
+    one, other, fits = (200, 40, 224, 52), (206, 40, 230, 52), (200, 41, 224, 53)
+    both = join(found(one, other), [found(fits)], HEIGHT)
+    assert both.boxes.tolist() == [list(fits), list(other)]
 
 
 def test_only_what_the_first_look_found_carries_features() -> None:
