@@ -55,6 +55,8 @@ _THERE = 0.7
 """Overlap with a place from which a track is at it."""
 _MOVES = 0.4
 """Share of a box that must change for it to be of what drives rather than of what it drives past."""
+_STEPS = 16
+"""Over how many frames the time from one to the next is averaged."""
 _COLOURS_KEPT = 0.8
 """Share of a track's colours that one more finding leaves."""
 
@@ -188,8 +190,10 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._drove: set[int] = set()
         """Lost tracks that drove when they were lost: what they followed does not stand where they are."""
         self._standing = Standing()
-        self._step = 0
-        """Milliseconds from one frame to the next; speeds are by frame."""
+        self._clock = 0
+        """When the last frame was, looked at or not."""
+        self._step = 0.0
+        """Milliseconds from one frame to the next, in the mean; speeds are by frame."""
         self._places: Sequence[Box | None] = ()
         """Of this frame's findings: where each has long stood."""
 
@@ -204,8 +208,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         xyxy = np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4)
         self._places = self._standing.at(now, xyxy)
         # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
-        if self.frame_id:
-            self._step = min(self._step or now - self.frame_id, now - self.frame_id)
+        self._tick(now)
         self.frame_id = now
         begun = {t.track_id: t.mean[:4].copy() for t in self.tracked_stracks if not t.is_activated}
         self.update(_Boxes(xyxy, np.array([f.score for f in findings], dtype=np.float32)))
@@ -221,6 +224,13 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._remember_colours(seen)
         self._standing.keep(now, xyxy, (index for _, index in seen))
         return seen
+
+    def _tick(self, now: int) -> None:
+        """Take the time of a frame. A gap counts as one frame missed, so that none makes everything slow."""
+        if self._clock:
+            since = now - self._clock
+            self._step += (min(since, 2 * self._step) - self._step) / _STEPS if self._step else since
+        self._clock = now
 
     def _set_off(self, track: STrack, began: NDArray[np.float32]) -> None:
         """Give a track that its second finding confirms the speed of that step.
@@ -275,6 +285,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
 
     def rest(self, now: int) -> None:
         """Hold every track that may stand: nothing moved anywhere."""
+        self._tick(now)
         self._note_what_drove()
         self._standing.rest(now)
         for track in self.tracked_stracks + self.lost_stracks:
@@ -368,6 +379,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         """Plain values that `load` takes back."""
         return {
             "frame": self.frame_id,
+            "clock": self._clock,
             "step": self._step,
             "numbers": self._ids.last,
             "size_px": self.size_px,
@@ -382,7 +394,8 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what `dump` gave."""
         self.frame_id = state["frame"]
-        self._step = state.get("step", 0)
+        self._clock = state.get("clock", 0)
+        self._step = state.get("step", 0.0)
         self._ids = _Numbers(state["numbers"])
         self.size_px = state["size_px"]
         self._disturbed = set(state["disturbed"])

@@ -233,6 +233,20 @@ def test_what_drove_when_it_was_lost_does_not_stand_while_nothing_moves() -> Non
     assert tracker.alive() == set()
 
 
+def test_two_pictures_close_in_time_make_nothing_drive_that_stands() -> None:
+    tracker = CameraTracker(0.325)
+    stays = moved(CAR, 8 * 23)
+    for k in range(24):
+        tracker.update(at(k), [finding(moved(CAR, 8 * k))], lambda _: 0.5, SIZE)
+    for k in range(24, 36):
+        tracker.update(at(k), [finding(stays, moving=0.0)], lambda _: 0.0, SIZE)
+    tracker.update(at(35) + timedelta(milliseconds=3), [finding(stays, moving=0.0)], lambda _: 0.0, SIZE)
+    for k in range(36, 36 + 4 * FPS):
+        tracker.update(at(k), [], lambda _: 0.0, SIZE)
+    ((number, _),) = tracker.update(at(36 + 4 * FPS), [finding(stays, moving=0.0)], lambda _: 0.0, SIZE)
+    assert number == 1
+
+
 def test_what_drove_away_out_of_sight_is_not_what_comes_from_there() -> None:
     def far(frame: int) -> Box:
         """Slower the farther away it is, in the picture."""
@@ -262,7 +276,7 @@ def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
     older["tracklets"] = [Tracklet.__new__(Tracklet)]
     older["tracklets"][0].__setstate__((None, its))
     tracker = older["tracker"].__getstate__()
-    del tracker["drove"], tracker["standing"], tracker["step"]
+    del tracker["drove"], tracker["standing"], tracker["step"], tracker["clock"]
     older["tracker"] = CameraTracker.__new__(CameraTracker)
     older["tracker"].__setstate__(tracker)
     again = Crossings.__new__(Crossings)
