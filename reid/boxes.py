@@ -24,6 +24,11 @@ def area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+def side(box: Box) -> float:
+    """Of the square of its area, pixels; 0 for a box turned inside out."""
+    return float(np.sqrt(max(0.0, area(box))))
+
+
 def intersection(a: Box, b: Box) -> float:
     """Square pixels that both cover."""
     width = min(a[2], b[2]) - max(a[0], b[0])

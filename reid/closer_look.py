@@ -165,8 +165,11 @@ def _of_place(found: Detections, place: int, piece: Piece, frame: NDArray[np.uin
 
 def join(first: Detections, closer: Sequence[Detections], height: int) -> Detections:
     """What several looks at one picture of that height found, each thing once."""
-    kept = list(_new_ones(first, closer, height))
-    first = _placed(first, closer, height)
+    small = [
+        _rows(found, np.flatnonzero(found.boxes[:, 3] - found.boxes[:, 1] <= _TALLEST * height)) for found in closer
+    ]
+    kept = list(_new_ones(first, small))
+    first = _placed(first, small)
     near = np.concatenate([found.boxes for found in kept])
     alone = np.flatnonzero(~(iou_matrix(first.boxes, near) > _SAME).any(axis=1))
     parts = [_rows(first, alone), *kept]
@@ -181,34 +184,29 @@ def join(first: Detections, closer: Sequence[Detections], height: int) -> Detect
     return _rows(every, np.argsort(-every.scores, kind="stable"))
 
 
-def _new_ones(first: Detections, closer: Sequence[Detections], height: int) -> Iterator[Detections]:
-    """Of each closer look what is small enough for it and what no look before it has told."""
+def _new_ones(first: Detections, closer: Sequence[Detections]) -> Iterator[Detections]:
+    """Of each closer look what no look before it has told."""
     before = np.zeros((0, 4), np.float32)
     for found in closer:
-        small = _is_small(found, height)
         enough = np.minimum(found.scores, _ENOUGH)[:, None] <= first.scores
         told = ((iou_matrix(found.boxes, first.boxes) > _SAME) & enough).any(axis=1)
         told |= (iou_matrix(found.boxes, before) > _SAME).any(axis=1)
-        kept = _rows(found, np.flatnonzero(small & ~told))
+        kept = _rows(found, np.flatnonzero(~told))
         before = np.concatenate([before, kept.boxes])
         yield kept
 
 
-def _placed(first: Detections, closer: Sequence[Detections], height: int) -> Detections:
+def _placed(first: Detections, closer: Sequence[Detections]) -> Detections:
     """The first look's word with the closer ones' boxes: enlarged, a thing's edges are told from what is beside it."""
     boxes = first.boxes.copy()
     for found in closer:
-        there = _rows(found, np.flatnonzero(_is_small(found, height) & (found.scores >= _PLACES)))
+        there = _rows(found, np.flatnonzero(found.scores >= _PLACES))
         overlap = iou_matrix(first.boxes, there.boxes)
         for row in np.flatnonzero((overlap > _FITS).any(axis=1)):
             best = int(np.where(overlap[row] > _FITS, there.scores, 0).argmax())
             if overlap[:, best].argmax() == row:
                 boxes[row] = there.boxes[best]
     return Detections(boxes, first.scores, first.classes, first.features)
-
-
-def _is_small(found: Detections, height: int) -> NDArray[np.bool_]:
-    return np.asarray(found.boxes[:, 3] - found.boxes[:, 1] <= _TALLEST * height)
 
 
 def _rows(found: Detections, rows: NDArray[np.intp]) -> Detections:

@@ -16,7 +16,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area
+from reid.boxes import area, side
 from reid.finding import Finding
 from reid.passage import Sighting
 from reid.suppression import iou_matrix
@@ -95,9 +95,9 @@ def _fitting(chain: Sequence[Sighting], at: datetime, there: Sequence[Sighting])
     expected = np.array([*last.box]) + _speed(chain) * (at - last.at).total_seconds()
     overlap = iou_matrix(expected[None].astype(np.float32), np.array([s.box for s in there], dtype=np.float32))[0]
     best = int(np.argmax(overlap))
-    sides = sorted(float(np.sqrt(area(s.box))) for s in (last, there[best]))
+    sides = sorted(side(s.box) for s in (last, there[best]))
     fits = overlap[best] >= _LEAST_OVERLAP and sides[0] >= _ALIKE * sides[1]
-    # What is smaller than this makes no passage by itself either.
+    # What is smaller makes no passage by itself either, unless it is a two-wheeler: a sighting does not say.
     return there[best] if fits and area(there[best].box) >= LEAST_SIZE_PX**2 else None
 
 

@@ -7,9 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from reid.boxes import area, at_edge, intersection, iou
+from reid.boxes import area, at_edge, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
-from reid.passage import Box
 from reid.tracklet import LEAST_SIZE_PX, Tracklet, centre
 
 JOIN_S: Final = 4.0
@@ -63,7 +62,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if hidden > JOIN_S:
         return None
     box_a, box_b = earlier.last_box, later.sightings[0].box
-    size_a, size_b = _size(box_a), _size(box_b)
+    size_a, size_b = side(box_a), side(box_b)
     if size_a < LEAST_SIZE_PX and _shrank(earlier) and _may_grow(later):
         return None
     size = (size_a + size_b) / 2
@@ -90,18 +89,14 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
 
 def _shrank(earlier: Tracklet) -> bool:
     """Whether a piece became smaller over seconds on its way out of sight: it drove away, nothing hid it bit by bit."""
-    sizes = [_size(s.box) for s in earlier.sightings if (earlier.last_at - s.at).total_seconds() <= _TREND_S]
+    sizes = [side(s.box) for s in earlier.sightings if (earlier.last_at - s.at).total_seconds() <= _TREND_S]
     return len(sizes) >= _TREND and sizes[-1] < _SHRUNK * max(sizes[: len(sizes) // 2])
 
 
 def _may_grow(later: Tracklet) -> bool:
     """Whether a piece grows: it comes near. One too short to tell may."""
-    sizes = [_size(s.box) for s in later.sightings]
+    sizes = [side(s.box) for s in later.sightings]
     return len(sizes) < _TREND or float(np.mean(sizes[-3:])) > _GREW * float(np.mean(sizes[:3]))
-
-
-def _size(box: Box) -> float:
-    return float(np.sqrt(area(box)))
 
 
 def longest_hidden_s(earlier: Tracklet) -> float:

@@ -19,11 +19,12 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
-from reid.boxes import area, at_edge, edges_touched, intersection, iou
+from reid.boxes import area, at_edge, edges_touched, intersection, side
 from reid.describe import LEAST_COLOURS
 from reid.finding import Finding, unpack
 from reid.passage import Box
 from reid.standing import Place, Standing
+from reid.suppression import iou_matrix
 
 PATIENCE_S = 1.5
 """How long a track that moves may go unseen before it ends."""
@@ -207,8 +208,8 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._moving = np.array([f.moving >= MOVING_SHARE for f in findings], dtype=bool)
         xyxy = np.array([f.box for f in findings], dtype=np.float32).reshape(-1, 4)
         self._places = self._standing.at(now, xyxy)
-        # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
         self._tick(now)
+        # `update` adds one before anything else. Frame 1 alone is trusted without a second look, and here never comes.
         self.frame_id = now
         begun = {t.track_id: t.mean[:4].copy() for t in self.tracked_stracks if not t.is_activated}
         self.update(_Boxes(xyxy, np.array([f.score for f in findings], dtype=np.float32)))
@@ -302,8 +303,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
 
     def _drives(self, track: STrack) -> bool:
         """Whether it is faster than what stands and trembles."""
-        size = float(np.sqrt(max(0.0, area(_box_of(track)))))
-        return float(np.hypot(*track.mean[4:6])) * 1000 > _DRIVES * size * max(1, self._step)
+        return float(np.hypot(*track.mean[4:6])) * 1000 > _DRIVES * side(_box_of(track)) * max(1, self._step)
 
     def _left(self, track: STrack) -> bool:
         """Whether it was lost at the edge of the picture."""
@@ -347,21 +347,30 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
             lost = np.array([t.state == TrackState.Lost for t in tracks])
             dists[lost[:, None] & (alike < _LOST_SIZE)] = 1.0
             dists[np.array([self._leaves(t) for t in tracks])] = 1.0
-            dists[self._elsewhere(tracks, detections)] = 1.0
+            dists[self._elsewhere(tracks, a, detections)] = 1.0
         return dists
 
-    def _elsewhere(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.bool_]:
-        """Which pairs are of what has long stood somewhere and of a track that is not there."""
+    def _elsewhere(
+        self, tracks: list[STrack], boxes: NDArray[np.float32], detections: list[STrack]
+    ) -> NDArray[np.bool_]:
+        """Which pairs are of what has long stood somewhere and of a track (its box) that is not there."""
         elsewhere = np.zeros((len(tracks), len(detections)), dtype=bool)
-        for column, detection in enumerate(detections):
-            place = self._places[int(detection.idx)]
-            if place is None or self._findings[int(detection.idx)].moving >= _MOVES:
-                continue
-            for row, track in enumerate(tracks):
-                box = _box_of(track)
-                # What stands there and is hidden bit by bit has a smaller box, which lies within.
-                hidden = intersection(box, place) >= _THERE * area(box) and not self._drives(track)
-                elsewhere[row, column] = iou(box, place) < _THERE and not hidden
+        stood = {
+            column: place
+            for column, found in enumerate(int(d.idx) for d in detections)
+            if (place := self._places[found]) is not None and self._findings[found].moving < _MOVES
+        }
+        if not stood:
+            return elsewhere
+        places = list(stood.values())
+        overlap = iou_matrix(boxes, np.array(places, dtype=np.float32))
+        away = overlap < _THERE
+        # What stands there and is hidden bit by bit has a smaller box, which lies within.
+        for row, number in np.argwhere(away & (overlap > 0)):
+            box = _box_of(tracks[row])
+            within = intersection(box, places[number]) >= _THERE * area(box)
+            away[row, number] = not within or self._drives(tracks[row])
+        elsewhere[:, list(stood)] = away
         return elsewhere
 
     def _init_new_tracks(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area
+from reid.boxes import side
 from reid.describe import Description
 from reid.finding import Finding
 from reid.kept import Kept
@@ -147,7 +147,7 @@ class Tracklet(Kept):
         better = sorted(self.scores)[len(self.scores) // 2 :]
         if sum(better) / len(better) < _LEAST_SCORE:
             return False
-        sizes = sorted(float(np.sqrt(area(b))) for b in (s.box for s in self.sightings))
+        sizes = sorted(side(s.box) for s in self.sightings)
         size = sizes[int(0.8 * (len(sizes) - 1))]
         if size < (_LEAST_TWO_WHEELER_PX if self.description.vehicle_class()[0] == "motorcycle" else LEAST_SIZE_PX):
             return False

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, intersection, iou
+from reid.boxes import area, intersection, iou, side
 from reid.passage import Box, View
 
 MOST_VIEWS: Final = 5
@@ -36,7 +36,7 @@ def quality(
     """
     if crop.size == 0:
         return 0.0
-    size = min(1.0, float(np.sqrt(area(box))) / 220.0)
+    size = min(1.0, side(box) / 220.0)
     grey = cv2.cvtColor(cv2.resize(crop, (64, 64), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
     sharp = float(cv2.Laplacian(grey, cv2.CV_32F).var())
     sharpness = 0.35 + 0.65 * min(1.0, sharp / 900.0)

@@ -38,7 +38,7 @@ def detector(
     from infra.training.export_detector import export
     from infra.training.mistakes import find_mistakes
     from infra.training.scatter_dataset import write_scattered
-    from infra.training.streets import FIRST_SEED, write_streets
+    from infra.training.streets import FIRST_SEED, PICTURES, write_streets
     from infra.training.town_frames import PLANS, write_town
     from infra.training.train_detector import ROOT, train, weights_alone
     from infra.training.whole_frames import write_frames
@@ -49,7 +49,7 @@ def detector(
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
     for folder, seed, share, pictures, traffic, by_day in (
-        (moments, 0, 1.0, 3, "usual", False),
+        (moments, 0, 1.0, PICTURES, "usual", False),
         (moments, 500, 1.0, 4, "usual", True),
         (riders, 400, 0.8, 6, "riders", True),
         (busy, 600, 0.4, 6, "rare", True),
