@@ -108,6 +108,7 @@ class Passage(msgspec.Struct, frozen=True, tag="passage", kw_only=True):
     """True when the interval indexed began or ended while it was in view."""
     embedding: Embedding | None = None
     views: tuple[View, ...] = ()
+    """The best first."""
     detector: str = ""
     """Id of the model that detected it."""
 

@@ -106,17 +106,20 @@ def choose_candidates(
 
 
 def keep_best(views: Sequence[View], most: int = MOST_VIEWS) -> tuple[View, ...]:
-    """Keep the best few: the best look first, then those that add most by their worth and their distance in time."""
-    if len(views) <= most:
-        return tuple(sorted(views, key=lambda v: v.at))
+    """Keep the best few: the best look first, then those that add most by their worth and their distance in time.
+
+    In that order: who asks for one picture of a passage asks for the first.
+    """
     left = sorted(views, key=lambda v: (-v.quality, v.at))
-    kept = [left.pop(0)]
+    if not left:
+        return ()
     span = max((max(v.at for v in views) - min(v.at for v in views)).total_seconds(), 1e-6)
-    while len(kept) < most:
+    kept = [left.pop(0)]
+    while left and len(kept) < most:
         spread = [min(abs((v.at - k.at).total_seconds()) for k in kept) / span for v in left]
         gains = [v.quality * (0.5 + min(1.0, most * s)) for v, s in zip(left, spread, strict=True)]
         kept.append(left.pop(int(np.argmax(gains))))
-    return tuple(sorted(kept, key=lambda v: v.at))
+    return tuple(kept)
 
 
 def _covered(box: Box, other: Box) -> float:

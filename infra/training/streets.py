@@ -9,24 +9,30 @@ Run: python -m infra.training.streets --out build/training/streets --towns 60
      python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --traffic riders \
          --pictures 6
      python -m infra.training.streets --out build/training/rare-streets --first 1700 --towns 24 --by-day \
-         --traffic rare --pictures 6                                     (and so with `dense` and `cyclists`)
+         --traffic rare --pictures 6                                     (and so with `dense`, `cyclists` and `far`)
 """
 
 from __future__ import annotations
 
 import argparse
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 
 from infra.rehearsal.bodies_two_wheelers import ANY_TWO_WHEELER
+from infra.rehearsal.demand import draw_vehicle
 from infra.rehearsal.fleet import BODY_SIZES
 from infra.rehearsal.newtown import NewTown, new_plan
 from infra.rehearsal.plan import PlanFile, parse_plan
 from infra.rehearsal.traffic import simulate
+from infra.rehearsal.world import Kind, Vehicle
 from infra.training.pictures import to_input_scale, write_picture
+from infra.training.strewn import strewn
 from infra.training.town_frames import FIRST_S, RARE_KINDS, any_weather, draw_frames
 
 FIRST_SEED = 1100
@@ -47,6 +53,8 @@ class StreetTraffic:
     """Shares of kinds of vehicle; None: those of the training family, or in some towns of `RARE_KINDS`."""
     dense: bool = False
     """Whether so much drives that vehicles hide each other, and little is parked."""
+    strewn: int = 0
+    """Vehicles of `kinds` more in every picture, far away (`infra.training.strewn`)."""
 
 
 TRAFFICS = {
@@ -59,6 +67,10 @@ TRAFFICS = {
     # More bicycles than motorcycles: what looks like the one and is the other.
     "cyclists": StreetTraffic(
         {"car": 0.3, "van": 0.08, "truck": 0.04, "bus": 0.02, "motorcycle": 0.24, "bicycle": 0.32}
+    ),
+    # Of what is far away a picture else has too little: a motorcycle in one of four.
+    "far": StreetTraffic(
+        {"car": 0.22, "van": 0.09, "truck": 0.08, "bus": 0.06, "motorcycle": 0.43, "bicycle": 0.12}, True, strewn=11
     ),
 }
 BY_DAY = ("day", "low_sun", "overcast")
@@ -118,14 +130,17 @@ def write_streets(
         done = folder / "done" / str(seed)
         if done.is_file():
             continue
-        town, moves = simulate(street_plan(seed, cameras, traffic), seconds=FIRST_S + pictures * APART_S + 1)
+        plan = street_plan(seed, cameras, traffic)
+        town, moves = simulate(plan, seconds=FIRST_S + pictures * APART_S + 1)
         for position, camera in enumerate(town.cameras):
             rng = np.random.default_rng([seed, position])
             times = [FIRST_S + number * APART_S + float(rng.uniform(0, APART_S / 2)) for number in range(pictures)]
             weather = any_weather(rng)
             while by_day and weather.light not in BY_DAY:
                 weather = any_weather(rng)
-            frames = draw_frames(town, moves, camera, weather, times, rng, small=True)
+            more = TRAFFICS[traffic].strewn
+            here = strewn(moves, camera, times, more, _far_vehicles(plan, rng), rng) if more else moves
+            frames = draw_frames(town, here, camera, weather, times, rng, small=True)
             for number, frame in enumerate(frames):
                 write_picture(folder, f"{town.name}-{camera.name}-{number}", to_input_scale(frame))
                 written += 1
@@ -133,6 +148,15 @@ def write_streets(
         done.touch()
         print(f"{town.name}: {written} pictures", flush=True)
     return written
+
+
+def _far_vehicles(plan: PlanFile, rng: np.random.Generator) -> Callable[[str], Vehicle]:
+    """Draws vehicles of a plan's fleet and shares of kinds."""
+    chance = random.Random(int(rng.integers(1 << 62)))  # noqa: S311 - of pictures, not of secrets
+    kinds = list(plan.demand.kinds)
+    return lambda identity: draw_vehicle(
+        plan, chance, identity, cast(Kind, chance.choices(kinds, [plan.demand.kinds[k] for k in kinds])[0])
+    )
 
 
 def main() -> None:

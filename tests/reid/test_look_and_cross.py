@@ -102,6 +102,7 @@ def test_a_vehicle_that_crosses_is_one_passage_with_its_looks() -> None:
     assert 70 <= passage.speed_px_s <= 90
     assert not passage.truncated and passage.waited_s == 0
     assert 3 <= len(passage.views) <= 5 and all(v.jpeg[:2] == b"\xff\xd8" for v in passage.views)
+    assert passage.views[0].quality == max(v.quality for v in passage.views)
     assert passage.embedding is not None and passage.embedding.model.startswith("paint-1")
     (track,) = [o for o in outcomes if isinstance(o, Track)]
     assert track.passage_id == passage.id
