@@ -9,7 +9,7 @@ import numpy as np
 
 from reid.boxes import area, at_edge, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
-from reid.tracklet import LEAST_SIZE_PX, Tracklet, centre
+from reid.tracklet import Tracklet, centre
 
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
@@ -21,11 +21,14 @@ _STOOD_S: Final = 1.0
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
 _MOST_OVERLAP_S = 0.12
-_TREND_S: Final = 3.0
-"""Over how much of a piece's end it is asked whether it became smaller."""
+_FAR_PX: Final = 32.0
+"""Root of a box's area below which a piece may have ended because it was far away."""
+_SHRUNK = 0.5
+"""Of the largest that it ever was: so small it ends if it drove away."""
+_GRADUAL = 0.65
+"""Of its size before its last second: what becomes smaller faster is being hidden."""
 _TREND = 8
-"""Sightings that say whether it grows or shrinks."""
-_SHRUNK = 0.7
+"""Sightings that say whether a piece grows."""
 _GREW = 1.03
 
 
@@ -63,7 +66,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
         return None
     box_a, box_b = earlier.last_box, later.sightings[0].box
     size_a, size_b = side(box_a), side(box_b)
-    if size_a < LEAST_SIZE_PX and _shrank(earlier) and _may_grow(later):
+    if size_a < _FAR_PX and _drove_away(earlier) and _may_grow(later):
         return None
     size = (size_a + size_b) / 2
     v_a, v_b = earlier.velocity(True), later.velocity(False)
@@ -87,10 +90,14 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
 
 
-def _shrank(earlier: Tracklet) -> bool:
-    """Whether a piece became smaller over seconds on its way out of sight: it drove away, nothing hid it bit by bit."""
-    sizes = [side(s.box) for s in earlier.sightings if (earlier.last_at - s.at).total_seconds() <= _TREND_S]
-    return len(sizes) >= _TREND and sizes[-1] < _SHRUNK * max(sizes[: len(sizes) // 2])
+def _drove_away(earlier: Tracklet) -> bool:
+    """Whether a piece became small on its way out of sight and was small for a while: nothing hid it bit by bit."""
+    sizes = [side(s.box) for s in earlier.sightings]
+    second = [
+        size for s, size in zip(earlier.sightings, sizes, strict=True) if (earlier.last_at - s.at).total_seconds() <= 1
+    ]
+    before = max(second[: len(second) // 2], default=0.0)
+    return sizes[-1] < _SHRUNK * max(sizes) and 0 < _GRADUAL * before <= sizes[-1]
 
 
 def _may_grow(later: Tracklet) -> bool:

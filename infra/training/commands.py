@@ -46,6 +46,7 @@ def detector(
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
     scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
     moments, riders, busy, dense = (ROOT / name for name in ("streets", "riders", "rare-streets", "dense-streets"))
+    far = ROOT / "far-streets"
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
     for folder, seed, share, pictures, traffic, by_day in (
@@ -56,6 +57,7 @@ def detector(
         (busy, 730, 0.27, 6, "rare", True),
         (dense, 700, 0.27, 6, "dense", True),
         (dense, 750, 0.14, 6, "cyclists", True),
+        (far, 760, 0.24, 8, "far", True),
     ):
         count = round(share * streets)
         drawn = write_streets(folder, FIRST_SEED + seed, count, pictures=pictures, traffic=traffic, by_day=by_day)
@@ -72,7 +74,17 @@ def detector(
         mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, [towns, moments, riders, busy, dense]))
         typer.echo(f"{mistakes} places where {name} sees a vehicle and none is: looked at more often")
     last = train(
-        {towns: 1.1, moments: 3.3, riders: 1.2, busy: 4.0, dense: 3.0, rare: 0.4, scattered_rare: 0.7, scattered: 0.4},
+        {
+            towns: 1.1,
+            moments: 3.3,
+            riders: 1.2,
+            busy: 4.0,
+            dense: 2.0,
+            far: 4.0,
+            rare: 0.4,
+            scattered_rare: 0.7,
+            scattered: 0.4,
+        },
         "detector",
         minutes=minutes,
         weights=weights,

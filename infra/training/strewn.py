@@ -51,13 +51,14 @@ def strewn(
         rng: source of chance.
     """
     places, weights = _places(traffic, camera)
-    vehicles, frames = list(traffic.vehicles), list(traffic.frames)
     if len(places) == 0:
         return traffic
+    vehicles, frames = list(traffic.vehicles), list(traffic.frames)
     for number, time_s in enumerate(times):
         low = int(np.floor(time_s / traffic.step_s + 1e-9))
         here = frames[low]
-        taken = [(float(x), float(y), vehicles[i].length_m / 2) for i, x, y in zip(here.index, here.x, here.y, strict=True)]
+        there = zip(here.index.tolist(), here.x.tolist(), here.y.tolist(), strict=True)
+        taken = [(x, y, vehicles[i].length_m / 2) for i, x, y in there]
         rows: list[tuple[int, float, float, float]] = []
         for one in range(count):
             vehicle = draw(f"strewn-{number}-{one}")

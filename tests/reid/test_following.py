@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -172,19 +172,22 @@ def test_one_that_vanished_far_away_is_not_the_one_that_comes_from_there_later()
     assert len(passages([*goes, *[[]] * 5 * FPS, *comes])) == 2
 
 
-def test_one_that_drove_out_is_not_the_one_that_comes_in_by_the_same_edge() -> None:
-    came_near = {
+@pytest.mark.parametrize(
+    "meanwhile",
+    [[[], []], [[], [finding((965, 590, 1280, 720), score=0.23)]], [[finding((965, 590, 1280, 720), score=0.23)]], []],
+    ids=["unseen", "seen once more, unsure", "unsure at once", "no picture between"],
+)
+def test_one_that_drove_out_is_not_the_one_that_comes_in_by_the_same_edge(meanwhile: list[list[Finding]]) -> None:
+    goes = between({
         0: (438, 96, 499, 168), 12: (470, 125, 553, 223), 24: (528, 178, 660, 330), 30: (578, 224, 763, 432),
         36: (656, 296, 943, 617), 40: (734, 354, 1098, 715), 44: (792, 423, 1154, 720), 47: (906, 545, 1280, 720),
-    }  # fmt: skip
-    sides = np.array(list(came_near.values()), dtype=float).T
-    goes: list[Box] = [tuple(float(np.interp(k, list(came_near), side)) for side in sides) for k in range(48)]  # type: ignore[misc]
+    })  # fmt: skip
     comes: list[Box] = [
         (1043, 528, 1279, 713), (995, 478, 1280, 702), (959, 453, 1280, 658), (925, 422, 1224, 606),
         (890, 398, 1159, 565),
     ]  # fmt: skip
     went = [[finding(box)] for box in goes]
-    seen = numbers([*went, [], [], *([finding(box, score=0.75)] for box in comes)], 0.425)
+    seen = numbers([*went, *meanwhile, *([finding(box, score=0.75)] for box in comes)], 0.425)
     assert seen[len(goes) - 1] == [1] and seen[-1] == [2]
 
 
@@ -247,15 +250,37 @@ def test_two_pictures_close_in_time_make_nothing_drive_that_stands() -> None:
     assert number == 1
 
 
-def test_what_drove_away_out_of_sight_is_not_what_comes_from_there() -> None:
-    def far(frame: int) -> Box:
-        """Slower the farther away it is, in the picture."""
-        near = frame * frame / 40
-        return moved((600, 90, 620 + near, 106 + 0.8 * near), -near, near)
+def between(boxes: Mapping[int, Box]) -> list[Box]:
+    """A box for every frame up to the last, where those of some are known."""
+    sides = np.array(list(boxes.values()), dtype=float).T
+    count = max(boxes) + 1
+    return [tuple(float(np.interp(k, list(boxes), side)) for side in sides) for k in range(count)]  # type: ignore[misc]
 
-    goes = [[finding(far(40 - k))] for k in range(41)]
-    comes = [[finding(moved(far(k), -6))] for k in range(41)]
+
+def slowly(frame: int) -> Box:
+    """Slower the farther away it is, in the picture, and large for a moment only."""
+    near = (40 - frame) ** 2 / 40
+    return moved((600, 90, 620 + near, 106 + 0.8 * near), -near, near)
+
+
+def test_what_drove_away_out_of_sight_is_not_what_comes_from_there() -> None:
+    goes = [[finding(slowly(k))] for k in range(41)]
+    comes = [[finding(moved(slowly(40 - k), -6))] for k in range(41)]
     assert len(passages([*goes, *[[]] * 2 * FPS, *comes])) == 2
+
+
+def test_what_was_small_for_seconds_before_it_was_lost_is_not_what_comes_from_there() -> None:
+    goes = between({
+        0: (1008, 436, 1278, 642), 6: (807, 312, 1019, 431), 12: (700, 246, 841, 328), 18: (631, 202, 737, 269),
+        30: (550, 156, 618, 201), 42: (501, 128, 552, 163), 54: (473, 111, 510, 139), 66: (452, 100, 484, 122),
+        78: (440, 91, 467, 112), 90: (418, 85, 440, 102), 102: (410, 77, 430, 94), 114: (406, 77, 425, 93),
+    })  # fmt: skip
+    comes = between({
+        0: (387, 72, 417, 107), 11: (394, 81, 427, 117), 23: (399, 81, 442, 131), 35: (416, 94, 462, 147),
+        47: (433, 103, 494, 170),
+    })  # fmt: skip
+    frames = [*([finding(box)] for box in goes), *[[]] * 31, *([finding(box)] for box in comes)]
+    assert len(passages(frames)) == 2
 
 
 @pytest.mark.parametrize(("kind", "count"), [("motorcycle", 1), ("car", 0)])

@@ -20,7 +20,7 @@ def view(second: float, quality: float) -> View:
 def test_the_best_is_the_first_picture_of_a_passage_not_the_earliest() -> None:
     """It comes from far away: the earliest look, small and blurred, is what nobody wants to see on a card."""
     coming = [view(0, 0.1), view(1, 0.3), view(2, 0.8), view(3, 0.6)]
-    assert [v.quality for v in keep_best(coming)][0] == 0.8
+    assert keep_best(coming)[0].quality == 0.8
     assert keep_best(coming)[0] == keep_best([*coming, view(4, 0.2), view(5, 0.1)])[0]
 
 
