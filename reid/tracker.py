@@ -19,9 +19,10 @@ from ultralytics.trackers.byte_tracker import BYTETracker, STrack
 from ultralytics.trackers.utils import matching
 from ultralytics.utils import IterableSimpleNamespace
 
-from reid.boxes import area, at_edge, edges_touched, intersection, side
+from reid.boxes import area, at_edge, intersection, side
 from reid.describe import LEAST_COLOURS
 from reid.finding import Finding, unpack
+from reid.leaving import come_back, edges_crossed
 from reid.passage import Box
 from reid.standing import Place, Standing
 from reid.suppression import iou_matrix
@@ -43,10 +44,6 @@ DISTURBED_SHARE = 0.12
 
 _DRIVES = 0.35
 """Speed from which a track drives, in roots of its box's area a second."""
-_OUTWARD = 0.5
-"""Share of its speed with which a track must head for an edge that it touches to be leaving by it."""
-_BACK = 0.25
-"""How far behind where it should be, in roots of its box's area, what leaves by an edge is not found."""
 _COLOURS_APART = 0.45
 """Bhattacharyya coefficient of colours below which a finding is hardly what a track followed."""
 _LOST_SIZE = 0.8
@@ -314,33 +311,16 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         return at_edge(_box_of(track), self.size_px)
 
     def _out_by(self, track: STrack) -> list[int]:
-        """The edges that it touches and heads for: columns of a box."""
-        if self.size_px == (0, 0):
-            return []
-        dx, dy = (float(v) for v in track.mean[4:6])
-        least = _OUTWARD * float(np.hypot(dx, dy))
-        touched = edges_touched(_box_of(track), self.size_px)
-        return [
-            edge
-            for edge, (out, there) in enumerate(zip((-dx, -dy, dx, dy), touched, strict=True))
-            if there and out > 0 and out >= least
-        ]
+        """The edges over which it drives out of the picture."""
+        return edges_crossed(_box_of(track), track.mean[4:6], self.size_px)
 
     def _leaves(self, track: STrack) -> bool:
         """Whether it drove out of the picture: what comes in by the same edge is another vehicle."""
         return track.track_id in self._drove and bool(self._out_by(track))
 
     def _comes_back(self, track: STrack, boxes: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which boxes (n, 4) would have it turn round at the edge over which it drives: they are of what comes in."""
-        back = np.zeros(len(boxes), dtype=bool)
-        if self._drives(track):
-            box = _box_of(track)
-            for edge in self._out_by(track):
-                # The side away from the edge: the one at the edge is held there.
-                inner = (edge + 2) % 4
-                inward = 1 if edge < 2 else -1
-                back |= inward * (boxes[:, inner] - box[inner]) > _BACK * side(box)
-        return back
+        """Which boxes (n, 4) are of what comes in by the edge over which it drives."""
+        return come_back(boxes, _box_of(track), self._out_by(track) if self._drives(track) else ())
 
     def get_dists(self, tracks: list[STrack], detections: list[STrack]) -> NDArray[np.float32]:
         """How unlikely each pair is: by place, by the score, and by colours where those speak against it."""
