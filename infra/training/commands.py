@@ -93,4 +93,4 @@ def detector(
         resume=True,
     )
     typer.echo(f"weights to go on from: {weights_alone(last, last.with_name('weights.pt'))}")
-    typer.echo(str(export(last, name, validation, [towns, moments, riders, busy])))
+    typer.echo(str(export(last, name, validation, [towns, moments, riders, busy, dense, far])))
