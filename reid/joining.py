@@ -21,6 +21,12 @@ _STOOD_S: Final = 1.0
 _LEAST_SIGHTINGS = 3
 _LEAST_LIKENESS = 0.72
 _MOST_OVERLAP_S = 0.12
+_HANDED_OVER_S = 0.6
+"""Longest time in which two pieces may both be followed where each is of a part of one vehicle, or of its whole."""
+_OUTLIVES_S = 0.25
+"""How much longer the later piece must have been followed by then."""
+_ONE = 0.5
+"""Share of the smaller box that must lie in the larger, in every picture that has both."""
 _FAR_PX: Final = 32.0
 """Root of a box's area below which a piece may have ended because it was far away."""
 _SHRUNK = 0.5
@@ -42,11 +48,9 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
         size_px: width and height of the picture.
     """
     hidden = (later.born_at - earlier.last_at).total_seconds()
-    if (
-        not -_MOST_OVERLAP_S <= hidden <= longest_hidden_s(earlier)
-        or later.count < _LEAST_SIGHTINGS
-        or earlier.count < _LEAST_SIGHTINGS
-    ):
+    if hidden < -_MOST_OVERLAP_S:
+        return _handed_over(earlier, later)
+    if hidden > longest_hidden_s(earlier) or later.count < _LEAST_SIGHTINGS or earlier.count < _LEAST_SIGHTINGS:
         return None
     if not later.sightings or not earlier.sightings:
         return None
@@ -88,6 +92,28 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
+
+
+def _handed_over(earlier: Tracklet, later: Tracklet) -> float | None:
+    """Cost of taking a piece for what another one followed until a moment ago; None where they are two vehicles.
+
+    What enters close by is large and seen in part: one box is of its front and the next of the whole, and for some
+    pictures both are there.
+    """
+    both_s = (earlier.last_at - later.born_at).total_seconds()
+    outlives_s = (later.last_at - earlier.last_at).total_seconds()
+    if (
+        both_s > _HANDED_OVER_S
+        or outlives_s < _OUTLIVES_S
+        or earlier.born_at >= later.born_at
+        or min(earlier.count, later.count) < _LEAST_SIGHTINGS
+        or not _same_colours(earlier, later)
+    ):
+        return None
+    there = {s.at: s.box for s in earlier.sightings if s.at >= later.born_at}
+    pairs = [(there[s.at], s.box) for s in later.sightings if s.at in there]
+    within = min((intersection(a, b) / max(min(area(a), area(b)), 1e-6) for a, b in pairs), default=0.0)
+    return 1 - within + both_s if within >= _ONE else None
 
 
 def _drove_away(earlier: Tracklet) -> bool:

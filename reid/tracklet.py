@@ -110,7 +110,7 @@ class Tracklet(Kept):
         """Take a later piece of the same vehicle's way."""
         stood = self.stance.standing_s(self.last_at) >= _STANDS_AFTER_S
         self.serials |= later.serials
-        self.sightings += later.sightings
+        self.sightings = [s for s in self.sightings if s.at < later.born_at] + later.sightings
         self.faint_after = later.faint_after
         self.count += later.count
         self.last_at, self.last_box = later.last_at, later.last_box

@@ -283,6 +283,23 @@ def test_what_was_small_for_seconds_before_it_was_lost_is_not_what_comes_from_th
     assert len(passages(frames)) == 2
 
 
+@pytest.mark.parametrize(("aside", "count"), [(0.0, 1), (-430.0, 2)], ids=["of the same lorry", "beside it"])
+def test_a_lorry_that_enters_close_by_is_one_although_its_front_is_seen_first(aside: float, count: int) -> None:
+    front = between(
+        {0: (1072, 339, 1276, 720), 4: (925, 280, 1260, 660), 7: (821, 215, 1224, 603), 10: (765, 183, 1145, 568)}
+    )
+    whole = between({
+        0: (906, 294, 1280, 720), 3: (800, 200, 1190, 610), 12: (700, 150, 1050, 420), 24: (640, 125, 830, 300),
+        48: (590, 90, 690, 180),
+    })  # fmt: skip
+    frames: list[list[Finding]] = [[] for _ in range(7 + len(whole))]
+    for k, box in enumerate(front):
+        frames[k].append(finding(box))
+    for k, box in enumerate(whole):
+        frames[7 + k].append(finding(moved(box, aside)))
+    assert len(passages(frames)) == count
+
+
 @pytest.mark.parametrize(("kind", "count"), [("motorcycle", 1), ("car", 0)])
 def test_a_two_wheeler_is_narrow(kind: str, count: int) -> None:
     far: Box = (600, 90, 611, 115)
