@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reid.boxes import area, at_edge, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
-from reid.tracklet import Tracklet, centre
+from reid.tracklet import Tracklet
 
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
@@ -74,14 +75,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
         return None
     size = (size_a + size_b) / 2
     v_a, v_b = earlier.velocity(True), later.velocity(False)
-    forward = centre(box_a) + v_a * hidden
-    backward = centre(box_b) - v_b * hidden
-    miss = min(
-        float(np.linalg.norm(forward - centre(box_b))),
-        float(np.linalg.norm(backward - centre(box_a))),
-        # It may slow down, or speed up, between the two.
-        float(np.linalg.norm(centre(box_a) + (v_a + v_b) / 2 * hidden - centre(box_b))),
-    )
+    miss = _miss(earlier, later, hidden)
     room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
     if miss > room:
         return None
@@ -92,6 +86,27 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
+
+
+def _miss(earlier: Tracklet, later: Tracklet, hidden: float) -> float:
+    """How far the later piece begins from where the earlier one led to, pixels, after so many seconds out of sight.
+
+    What hides a vehicle cuts its box, and then the middle is not where it was nor as fast; a corner that nothing
+    hides is. So the best of the middle and the four corners counts, forwards from the one and backwards from the other.
+    """
+    last, first = np.array(earlier.last_box), np.array(later.sightings[0].box)
+    ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
+    # It may slow down, or speed up, between the two.
+    evenly = last + (ends + begins) / 2 * hidden - first
+    misses = [_middle(evenly)]
+    for off in (last + ends * hidden - first, first - begins * hidden - last):
+        misses += [_middle(off), *(float(np.hypot(off[x], off[y])) for x in (0, 2) for y in (1, 3))]
+    return min(misses)
+
+
+def _middle(off: NDArray[np.float64]) -> float:
+    """How far the middle is off where the edges (4,) are."""
+    return float(np.hypot(*((off[:2] + off[2:]) / 2)))
 
 
 def _handed_over(earlier: Tracklet, later: Tracklet) -> float | None:

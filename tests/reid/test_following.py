@@ -12,8 +12,9 @@ import pytest
 
 from reid.crossings import Crossings
 from reid.finding import Ended, Finding, FrameFindings, GopFindings, pack
+from reid.joining import may_join
 from reid.motion import GRID
-from reid.parked import travel
+from reid.parked import Stance, travel
 from reid.passage import COLOURS, Box, Passage
 from reid.tracker import CameraTracker
 from reid.tracklet import Tracklet
@@ -281,6 +282,27 @@ def test_what_was_small_for_seconds_before_it_was_lost_is_not_what_comes_from_th
     })  # fmt: skip
     frames = [*([finding(box)] for box in goes), *[[]] * 31, *([finding(box)] for box in comes)]
     assert len(passages(frames)) == 2
+
+
+def piece(boxes: Mapping[int, Box]) -> Tracklet:
+    """What was followed in the frames of those numbers."""
+    first = min(boxes)
+    tracklet = Tracklet({first}, at(first), 0, at(first), Stance(boxes[first], at(first)))
+    for frame, box in boxes.items():
+        tracklet.add(at(frame), finding(box))
+    return tracklet
+
+
+@pytest.mark.parametrize(("aside", "one"), [(0, True), (40, False)])
+def test_what_another_hides_bit_by_bit_is_known_by_the_corner_that_nothing_hides(aside: float, one: bool) -> None:
+    """A van goes left behind a lorry that stands: there its front is hidden, and its middle seems to stop."""
+    goes = piece({
+        0: (718, 28, 768, 59), 1: (710, 30, 766, 59), 2: (707, 30, 761, 58), 3: (700, 32, 754, 58),
+        4: (691, 33, 745, 58), 5: (697, 31, 737, 58), 6: (695, 31, 732, 58), 7: (696, 30, 722, 58),
+    })  # fmt: skip
+    comes = {9: (649, 29, 691, 57), 10: (641, 30, 690, 58), 11: (633, 29, 682, 57), 12: (624, 30, 674, 56)}
+    later = piece({frame: moved(box, -aside) for frame, box in comes.items()})
+    assert (may_join(goes, later, "paint-1", SIZE) is not None) is one
 
 
 @pytest.mark.parametrize(("aside", "count"), [(0.0, 1), (-430.0, 2)], ids=["of the same lorry", "beside it"])
