@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from gate.client import GateClient
+from gate.messages import Act
+from tests.gate.town import Town
+
+ACTS: tuple[Act, ...] = ("rewind", "search", "picture", "video", "trace", "export")
 MEMORY = Path("/dev/shm")
 
 
@@ -30,3 +35,21 @@ class in_memory:
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
+
+
+@pytest.fixture(scope="module")
+def made_case(made_town: Town, tmp_path_factory: pytest.TempPathFactory) -> tuple[Town, str]:
+    town = made_town.copy(tmp_path_factory.mktemp("case") / "var")
+    requisition = town.opened()
+    town.index(requisition)
+    town.index("live")
+    return town, requisition
+
+
+@pytest.fixture
+def case(made_case: tuple[Town, str], tmp_path: Path) -> tuple[Town, str, GateClient, str]:
+    """An open and indexed requisition, the technician's client and an all-embracing grant."""
+    made, requisition = made_case
+    town = made.copy(tmp_path / "case")
+    tech = town.client("tech")
+    return town, requisition, tech, tech.grant(requisition, ACTS).id

@@ -26,6 +26,8 @@ from tests.threats.mutants import ROOT, Change, Copy
 from tests.threats.planted import PLANTED, PROPERTY
 
 MAIN = "tests/gate/test_main_job.py::"
+SIGNING_IN = "tests/gate/test_signing_in.py::"
+OPENING = "tests/gate/test_opening.py::"
 EVIDENCE = "tests/gate/test_evidence.py::"
 EXHIBITS = "tests/gate/test_exhibits.py::"
 TICKETS = "tests/gate/test_exhibit_tickets.py::"
@@ -38,19 +40,19 @@ THREATS = "tests/threats/test_threats.py::"
 GUARDS: tuple[tuple[Change, str], ...] = (
     (
         Change("ended session", "gate.sessions", "row is None or row.ended_at is not None", "row is None"),
-        MAIN + "test_signing_out_and_replaying_the_token",
+        SIGNING_IN + "test_signing_out_and_replaying_the_token",
     ),
     (
         Change("idle lock", "gate.sessions", "if now - row.seen_at >= self._idle:", "if False:"),
-        MAIN + "test_idle_sessions_lock_and_playing_keeps_them_open",
+        SIGNING_IN + "test_idle_sessions_lock_and_playing_keeps_them_open",
     ),
     (
         Change("code replayed", "gate.authenticators", "count > row.totp_step and ", ""),
-        MAIN + "test_lock_out_codes_used_once_and_recovery",
+        SIGNING_IN + "test_lock_out_codes_used_once_and_recovery",
     ),
     (
         Change("lock-out", "gate.authenticators", "if row.failures >= FAILURES:", "if False:"),
-        MAIN + "test_lock_out_codes_used_once_and_recovery",
+        SIGNING_IN + "test_lock_out_codes_used_once_and_recovery",
     ),
     (
         Change(
@@ -74,11 +76,11 @@ GUARDS: tuple[tuple[Change, str], ...] = (
         Change(
             "page of another site", "gate.door", "if origin is not None and origin not in self.origins:", "if False:"
         ),
-        MAIN + "test_other_hosts_and_origins_are_refused",
+        SIGNING_IN + "test_other_hosts_and_origins_are_refused",
     ),
     (
         Change("name of another host", "gate.door", "if host not in self._hosts:", "if False:"),
-        MAIN + "test_other_hosts_and_origins_are_refused",
+        SIGNING_IN + "test_other_hosts_and_origins_are_refused",
     ),
     (
         Change("strangers unseen", "gate.door", "            await run_in_threadpool(self._note, kind, why)\n", ""),
@@ -172,15 +174,15 @@ GUARDS: tuple[tuple[Change, str], ...] = (
             "if not may_open(by.id, row.registered_by, others_on_duty):",
             "if False:",
         ),
-        MAIN + "test_who_registers_does_not_open_while_another_is_on_duty",
+        OPENING + "test_who_registers_does_not_open_while_another_is_on_duty",
     ),
     (
         Change("attached and opened alone", "gate.requisitions", 'attached.attached_by if attached else ""', '""'),
-        MAIN + "test_whoever_attached_the_paper_and_opens_is_marked",
+        OPENING + "test_whoever_attached_the_paper_and_opens_is_marked",
     ),
     (
         Change("widened alone", "gate.requisitions", "row.review_due = True", "row.review_due = row.review_due"),
-        MAIN + "test_every_widening_is_marked_until_reviewed",
+        OPENING + "test_every_widening_is_marked_until_reviewed",
     ),
     (
         Change(

@@ -5,6 +5,7 @@
 from tests.threats.mutants import Change
 
 MAIN = "tests/gate/test_main_job.py::"
+SIGNING_IN = "tests/gate/test_signing_in.py::"
 THREATS = "tests/threats/test_threats.py::"
 _ID_AS_TEXT = (
     "connectors.clickhouse_reader",
@@ -28,11 +29,11 @@ PERSONS: tuple[tuple[Change, str], ...] = (
     ),
     (
         Change("password", "gate.authenticators", "elif right and self._code_right(", "elif self._code_right("),
-        MAIN + "test_lock_out_codes_used_once_and_recovery",
+        SIGNING_IN + "test_lock_out_codes_used_once_and_recovery",
     ),
     (
         Change("recovery code used twice", "gate.authenticators", "held.used_at = now", "pass"),
-        MAIN + "test_lock_out_codes_used_once_and_recovery",
+        SIGNING_IN + "test_lock_out_codes_used_once_and_recovery",
     ),
     (
         Change(
@@ -41,11 +42,11 @@ PERSONS: tuple[tuple[Change, str], ...] = (
             'if request.headers.get("sec-fetch-site") == "cross-site":',
             "if False:",
         ),
-        MAIN + "test_other_hosts_and_origins_are_refused",
+        SIGNING_IN + "test_other_hosts_and_origins_are_refused",
     ),
     (
         Change("cookie that scripts read", "gate.door", 'path="/", httponly=True, samesite="strict"', 'path="/"'),
-        MAIN + "test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read",
+        SIGNING_IN + "test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read",
     ),
     (
         Change(
@@ -54,7 +55,7 @@ PERSONS: tuple[tuple[Change, str], ...] = (
             'if by_cookie and request.method not in ("GET", "HEAD") and origin is None:',
             "if False:",
         ),
-        MAIN + "test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read",
+        SIGNING_IN + "test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read",
     ),
     (
         Change("grant made by hand", "gate.access", "if self.maker is not _MAKER:", "if False:"),
