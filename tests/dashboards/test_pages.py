@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The pages of an inquiry in Streamlit's test harness, against a real gate: what a person sees, and what nobody does."""
+"""The pages of an inquiry in Streamlit's test harness, against a real gate: what one sees, and what nobody does."""
 
 from __future__ import annotations
 
