@@ -27,6 +27,7 @@ def detector(
     device: Annotated[str, typer.Option(help="`cpu`, or `cuda:0` where there is one.")] = "cpu",
     weights: Annotated[Path | None, typer.Option(help="Start from this checkpoint instead of from nothing.")] = None,
     keep_features: Annotated[bool, typer.Option(help="With --weights: leave alone what embeddings come from.")] = True,
+    mean: Annotated[bool, typer.Option(help="With --weights: ship the mean of the weights before and after.")] = False,
     name: Annotated[str, typer.Option(help="Folder under reid/models that is written.")] = "passage-detector-v1",
 ) -> None:
     """Draw the pictures, train, choose the threshold on validation towns, export to int8 and ship.
@@ -36,6 +37,7 @@ def detector(
     """
     # torch takes seconds to import: not for other commands.
     from infra.training.export_detector import export
+    from infra.training.mean_weights import mean_of
     from infra.training.mistakes import find_mistakes
     from infra.training.scatter_dataset import write_scattered
     from infra.training.streets import FIRST_SEED, PICTURES, write_streets
@@ -92,5 +94,7 @@ def detector(
         device=device,
         resume=True,
     )
+    if mean and weights is not None:
+        last = mean_of([weights, last], last.with_name("mean.pt"))
     typer.echo(f"weights to go on from: {weights_alone(last, last.with_name('weights.pt'))}")
     typer.echo(str(export(last, name, validation, [towns, moments, riders, busy, dense, far])))

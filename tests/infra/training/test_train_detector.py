@@ -110,3 +110,42 @@ def test_no_pictures(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError, match="no pictures in"):
         train({tmp_path / "none": 1.0}, "x", minutes=1)
+
+
+def test_the_mean_of_two_checkpoints_lies_between_them(tmp_path: Path) -> None:
+    import torch
+    from ultralytics import YOLO
+
+    from infra.training.mean_weights import mean_of
+    from infra.training.train_detector import Trainer, weights_alone
+
+    trainer = Trainer(None, 2e-3, "cpu")
+    trainer.save(tmp_path / "before.pt", 1.0)
+    for parameter in trainer.ema.ema.parameters():
+        parameter.data += 0.5
+    trainer.save(tmp_path / "after.pt", 1.0)
+    made = mean_of(
+        [tmp_path / "before.pt", weights_alone(tmp_path / "after.pt", tmp_path / "alone.pt")], tmp_path / "m.pt"
+    )
+    before, mean = (torch.load(p, weights_only=False)["model"].state_dict() for p in (tmp_path / "before.pt", made))
+    learnt = dict(trainer.ema.ema.named_parameters())
+    for name, value in mean.items():
+        assert torch.allclose(value, before[name] + (0.25 if name in learnt else 0), atol=2e-2), name
+    assert len(YOLO(str(made)).names) == len(MODEL_CLASSES)
+
+
+def test_checkpoints_of_two_architectures_have_no_mean(tmp_path: Path) -> None:
+    from ultralytics.nn.tasks import DetectionModel
+
+    from infra.training.mean_weights import mean_of
+    from infra.training.train_detector import ARCHITECTURE, Trainer
+
+    trainer = Trainer(None, 2e-3, "cpu")
+    trainer.save(tmp_path / "a.pt", 1.0)
+    trainer.ema.ema = DetectionModel(str(ARCHITECTURE), nc=3, verbose=False)
+    trainer.save(tmp_path / "b.pt", 1.0)
+    with pytest.raises(ValueError, match=r"b\.pt is of another architecture"):
+        mean_of([tmp_path / "a.pt", tmp_path / "b.pt"], tmp_path / "m.pt")
+    with pytest.raises(ValueError, match="no checkpoint"):
+        mean_of([], tmp_path / "m.pt")
+    assert not (tmp_path / "m.pt").exists()
