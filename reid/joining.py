@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from reid.boxes import area, at_edge, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
-from reid.tracklet import Tracklet
+from reid.tracklet import Tracklet, centre
 
+_Edges = NDArray[np.float64]
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
 STANDING_JOIN_S: Final = 60.0
@@ -74,8 +75,9 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if size_a < _FAR_PX and _drove_away(earlier) and _may_grow(later):
         return None
     size = (size_a + size_b) / 2
-    v_a, v_b = earlier.velocity(True), later.velocity(False)
-    miss = _miss(earlier, later, hidden)
+    ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
+    v_a, v_b = centre(ends), centre(begins)
+    miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden)
     room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
     if miss > room:
         return None
@@ -88,25 +90,25 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
 
 
-def _miss(earlier: Tracklet, later: Tracklet, hidden: float) -> float:
-    """How far the later piece begins from where the earlier one led to, pixels, after so many seconds out of sight.
+def _miss(last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float) -> float:
+    """How far a piece begins from where the earlier one led to, pixels, after so many seconds out of sight.
 
     What hides a vehicle cuts its box, and then the middle is not where it was nor as fast; a corner that nothing
     hides is. So the best of the middle and the four corners counts, forwards from the one and backwards from the other.
+
+    Args:
+        last: box (4,) with which the earlier piece ended.
+        ends: speeds of its edges then (4,), pixels per second.
+        first: box with which the later one begins.
+        begins: speeds of its edges then.
+        hidden: seconds between the two.
     """
-    last, first = np.array(earlier.last_box), np.array(later.sightings[0].box)
-    ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
     # It may slow down, or speed up, between the two.
     evenly = last + (ends + begins) / 2 * hidden - first
-    misses = [_middle(evenly)]
+    points = [centre(evenly)]
     for off in (last + ends * hidden - first, first - begins * hidden - last):
-        misses += [_middle(off), *(float(np.hypot(off[x], off[y])) for x in (0, 2) for y in (1, 3))]
-    return min(misses)
-
-
-def _middle(off: NDArray[np.float64]) -> float:
-    """How far the middle is off where the edges (4,) are."""
-    return float(np.hypot(*((off[:2] + off[2:]) / 2)))
+        points += [centre(off), *(off[[x, y]] for x in (0, 2) for y in (1, 3))]
+    return min(float(np.hypot(x, y)) for x, y in points)
 
 
 def _handed_over(earlier: Tracklet, later: Tracklet) -> float | None:
@@ -134,9 +136,7 @@ def _handed_over(earlier: Tracklet, later: Tracklet) -> float | None:
 def _drove_away(earlier: Tracklet) -> bool:
     """Whether a piece became small on its way out of sight and was small for a while: nothing hid it bit by bit."""
     sizes = [side(s.box) for s in earlier.sightings]
-    second = [
-        size for s, size in zip(earlier.sightings, sizes, strict=True) if (earlier.last_at - s.at).total_seconds() <= 1
-    ]
+    second = [side(s.box) for s in earlier.sightings if (earlier.last_at - s.at).total_seconds() <= 1]
     before = max(second[: len(second) // 2], default=0.0)
     return sizes[-1] < _SHRUNK * max(sizes) and 0 < _GRADUAL * before <= sizes[-1]
 

@@ -110,6 +110,7 @@ class Tracklet(Kept):
         """Take a later piece of the same vehicle's way."""
         stood = self.stance.standing_s(self.last_at) >= _STANDS_AFTER_S
         self.serials |= later.serials
+        # Where both were followed at once the later piece is of the whole vehicle.
         self.sightings = [s for s in self.sightings if s.at < later.born_at] + later.sightings
         self.faint_after = later.faint_after
         self.count += later.count
@@ -140,8 +141,7 @@ class Tracklet(Kept):
 
     def velocity(self, ending: bool) -> NDArray[np.float64]:
         """Of the box's middle, pixels per second (2,), over the same time."""
-        speeds = self.edge_speeds(ending)
-        return np.asarray((speeds[:2] + speeds[2:]) / 2)
+        return centre(self.edge_speeds(ending))
 
     def is_passage(self) -> bool:
         """Whether it is a vehicle that passed, rather than one parked or a flicker of the detector."""
@@ -219,8 +219,8 @@ class Tracklet(Kept):
         return passage, Track(passage_id=ident, scope=scope, camera=camera, sightings=tuple(sightings))
 
 
-def centre(box: Box) -> NDArray[np.float64]:
-    """Middle of a box, (2,) pixels."""
+def centre(box: Box | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Middle of a box, (2,) pixels; of its edges' speeds (4,), the middle's."""
     return np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
 
 

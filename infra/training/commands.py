@@ -47,8 +47,9 @@ def detector(
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
     scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
-    moments, riders, busy, dense = (ROOT / name for name in ("streets", "riders", "rare-streets", "dense-streets"))
-    far = ROOT / "far-streets"
+    moments, riders, busy, dense, far = (
+        ROOT / name for name in ("streets", "riders", "rare-streets", "dense-streets", "far-streets")
+    )
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
     for folder, seed, share, pictures, traffic, by_day in (

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import torch
 
+from infra.training.train_detector import write_checkpoint
+
 
 def mean_of(checkpoints: Sequence[Path], out: Path) -> Path:
     """Write the mean of the averaged weights of checkpoints of one architecture; returns `out`, whole or not at all.
@@ -38,11 +40,9 @@ def mean_of(checkpoints: Sequence[Path], out: Path) -> Path:
             for name, value in states[0].items()
         }
     )
-    half = out.with_suffix(".half")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"model": model, "ema": None, "epoch": -1, "optimizer": None, "train_args": {"task": "detect"}}, half)
-    half.replace(out)
-    return out
+    return write_checkpoint(
+        out, {"model": model, "ema": None, "epoch": -1, "optimizer": None, "train_args": {"task": "detect"}}
+    )
 
 
 def main() -> None:

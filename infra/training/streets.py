@@ -70,7 +70,9 @@ TRAFFICS = {
     ),
     # Of what is far away a picture else has too little: a motorcycle in one of four.
     "far": StreetTraffic(
-        {"car": 0.22, "van": 0.09, "truck": 0.08, "bus": 0.06, "motorcycle": 0.43, "bicycle": 0.12}, True, strewn=11
+        {"car": 0.22, "van": 0.09, "truck": 0.08, "bus": 0.06, "motorcycle": 0.43, "bicycle": 0.12},
+        dense=True,
+        strewn=11,
     ),
 }
 BY_DAY = ("day", "low_sun", "overcast")

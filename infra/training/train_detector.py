@@ -161,17 +161,14 @@ class Trainer:
         average.criterion = None
         model = deepcopy(self.model)
         model.criterion = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".half")
-        torch.save(
+        write_checkpoint(
+            path,
             {
                 "model": average, "ema": None, "epoch": -1, "optimizer": None, "train_args": {"task": "detect"},
                 "date": datetime.now(UTC).isoformat(), "live": model.state_dict(), "adam": self.optimizer.state_dict(),
                 "steps": self.steps, "spent_s": spent_s, "updates": self.ema.updates,
             },
-            half,
         )  # fmt: skip
-        half.replace(path)
 
     def resume(self, path: Path) -> float:
         """Go on from a checkpoint; returns the seconds it had learnt for."""
@@ -248,14 +245,20 @@ def train(
     return out
 
 
+def write_checkpoint(path: Path, content: dict[str, Any]) -> Path:
+    """Write what a checkpoint holds, whole or not at all; returns `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".half")
+    torch.save(content, half)
+    half.replace(path)
+    return path
+
+
 def weights_alone(checkpoint: Path, out: Path) -> Path:
     """Write a checkpoint's averaged weights in half precision, to be kept and gone on from; returns `out`."""
     kept = torch.load(checkpoint, map_location="cpu", weights_only=False)
     keys = ("ema", "epoch", "optimizer", "train_args", "date")
-    half = out.with_suffix(".half")
-    torch.save({"model": kept["model"].half(), **{key: kept.get(key) for key in keys}}, half)
-    half.replace(out)
-    return out
+    return write_checkpoint(out, {"model": kept["model"].half(), **{key: kept.get(key) for key in keys}})
 
 
 def main(argv: list[str] | None = None) -> int:

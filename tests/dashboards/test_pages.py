@@ -30,7 +30,7 @@ from gate.messages import (
 )
 from reid.passage import COLOURS, VEHICLE_CLASSES
 from tests.dashboards.harness import button, said
-from tests.gate.town import PDF, START, Town
+from tests.gate.town import PDF, START, Town, span
 
 pytestmark = pytest.mark.slow
 
@@ -216,7 +216,7 @@ def test_a_scope_that_begins_between_two_seconds_is_played_whole(town: Town, pag
 
 
 def test_where_nothing_was_recorded_a_sentence_stands_in_place_of_a_black_player(town: Town, page: AppTest) -> None:
-    town.opened(intervals=(_span(10, 40), _span(600, 660)))
+    town.opened(intervals=(span(10, 40), span(600, 660)))
     app = page.run()
     assert _video(app)
     app = app.text_input(key="rewind_time").set_value("20/03/2026 15:10:05").run()
@@ -225,9 +225,9 @@ def test_where_nothing_was_recorded_a_sentence_stands_in_place_of_a_black_player
 
 
 def test_a_package_of_nothing_is_refused_when_it_is_asked_for(town: Town, page: AppTest) -> None:
-    requisition = town.opened(intervals=(_span(10, 40), _span(600, 660)))
+    requisition = town.opened(intervals=(span(10, 40), span(600, 660)))
     app = page.run()
-    app.session_state["chosen"] = {requisition: [handover.Chosen("clip", "gare", _span(600, 660))]}
+    app.session_state["chosen"] = {requisition: [handover.Chosen("clip", "gare", span(600, 660))]}
     app = app.segmented_control(key="tab").set_value("handover").run()
     app = _field(app, "purpose_again").set_value("remise à l'enquêteur").run()
     app = button(app, "prepare").click().run()
@@ -288,7 +288,7 @@ def test_what_was_joined_becomes_a_package(town: Town, page: AppTest) -> None:
 def test_a_search_over_a_part_of_several_intervals_is_refused_and_never_cut_to_the_first(
     town: Town, page: AppTest
 ) -> None:
-    requisition = town.opened(intervals=(_span(10, 20), _span(40, 50)))
+    requisition = town.opened(intervals=(span(10, 20), span(40, 50)))
     town.index(requisition)
     app = page.run()
     app = app.segmented_control(key="tab").set_value("search").run()
@@ -306,22 +306,18 @@ def test_a_search_over_a_part_of_several_intervals_is_refused_and_never_cut_to_t
 
 
 def test_every_interval_that_is_allowed_is_added_to_a_package(town: Town, page: AppTest) -> None:
-    requisition = town.opened(intervals=(_span(10, 20), _span(40, 50)))
+    requisition = town.opened(intervals=(span(10, 20), span(40, 50)))
     app = page.run()
     app = app.segmented_control(key="tab").set_value("handover").run()
     app.multiselect[0].set_value(["mairie"])
     app = button(app, "add_interval").click().run()
     assert not app.exception and not app.error, [e.value for e in app.error]
     added = [(one.camera, one.interval) for one in app.session_state["chosen"][requisition]]
-    assert added == [("mairie", _span(10, 20)), ("mairie", _span(40, 50))]
+    assert added == [("mairie", span(10, 20)), ("mairie", span(40, 50))]
 
 
 def _field(app: AppTest, key: str):  # type: ignore[no-untyped-def]
     return next(f for f in app.text_input if f.label == TEXTS[key][0])
-
-
-def _span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
 
 
 def _token(app: AppTest, town: Town) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 
-from connectors.bounds import Interval
 from connectors.memory_broker import MemoryBroker
 from gate.client import GateClient
 from gate.database import CredentialRow, GrantRow, PersonRow, RequisitionRow, SessionRow
@@ -46,10 +45,6 @@ PAPERS = (
 )
 KEPT = ("exhibits", "orders", "keys", "secrets", "gate/documents")
 """Folders that acts of the office change."""
-
-
-def span_of(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
 
 
 class World:

@@ -2,21 +2,15 @@
 """The yearly report counts what was done, not what was asked for and refused; its paper is French to the plural."""
 
 import io
-from datetime import timedelta
 
 import pytest
 from msgspec import structs
 from pypdf import PdfReader
 
-from connectors.bounds import Interval
 from gate.bilan import bilan, bilan_pdf
 from gate.client import GateClient
 from gate.errors import Invalid, NotFound, OutsideScope, SignInRefused
-from tests.gate.town import START, Town
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, span
 
 
 def words(report: object) -> str:

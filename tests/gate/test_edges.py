@@ -9,11 +9,7 @@ import pytest
 from connectors.archive import ArchiveWriter
 from connectors.bounds import Interval
 from gate.errors import NotFound
-from tests.gate.town import START, Town, canaries, gop
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, canaries, gop, span
 
 
 @pytest.fixture

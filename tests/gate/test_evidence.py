@@ -29,11 +29,7 @@ from gate.reasons import CLOSED
 from gate.rounds import Rounds
 from gate.setup import set_up
 from reid.passage import Coverage
-from tests.gate.town import START, Town, canaries
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, canaries, span
 
 
 def copies(town: Town, requisition: str) -> list[Gop]:

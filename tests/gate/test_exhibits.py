@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pypdf import PdfReader
 
-from connectors.bounds import Interval
 from connectors.gop import Clock
 from connectors.remux import content_hashes
 from gate import exhibit_pdf, exhibit_words, exhibits
@@ -27,14 +26,10 @@ from gate.errors import ActNotPermitted, Invalid, NotFound, OutsideScope
 from gate.messages import Decision, ExhibitClip, ExhibitRequest
 from reid.coverage import DOUBT
 from reid.passage import COLOURS, VEHICLE_CLASSES, Coverage
-from tests.gate.town import START, Town, canaries
+from tests.gate.town import START, Town, canaries, span
 
 RECIPIENT = "Capitaine Durand, commissariat"
 LISTED, SIGNED = re.compile(rb"piece-[\w-]+/SHA256SUMS"), re.compile(rb"piece-[\w-]+/SHA256SUMS\.sig")
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
 
 
 @pytest.fixture(scope="module")

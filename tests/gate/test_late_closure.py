@@ -10,16 +10,11 @@ from typing import Any
 
 import pytest
 
-from connectors.bounds import Interval
 from connectors.memory_store import MemoryStore
 from gate.client import GateClient
 from gate.errors import GateError
 from gate.rounds import Rounds
-from tests.gate.town import START, Town, canaries, recorded_town
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, canaries, recorded_town, span
 
 
 @pytest.fixture

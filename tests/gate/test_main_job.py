@@ -19,11 +19,7 @@ from gate.errors import (
 )
 from gate.messages import Decision
 from gate.sessions import session_id
-from tests.gate.town import START, Town, canaries
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, canaries, span
 
 
 def test_nobody_unsigned_gets_anything(town: Town) -> None:

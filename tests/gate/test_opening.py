@@ -17,14 +17,10 @@ from gate.errors import (
     OutsideScope,
 )
 from gate.messages import Amendment, Basis
-from tests.gate.town import PDF, START, Town, canaries
+from tests.gate.town import PDF, START, Town, canaries, span
 
 SECOND = timedelta(seconds=1)
 EARLIER = START + timedelta(days=19)
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
 
 
 def test_who_registers_does_not_open_while_another_is_on_duty(town: Town) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from connectors import topics
 from connectors.archive import ArchiveEraser, ArchiveReader, ArchiveWriter
-from connectors.bounds import Interval
 from connectors.broker import Outgoing, TopicSettings
 from connectors.errors import KeyUnavailable, SiteError, StoreUnavailable
 from connectors.memory_broker import MemoryBroker
@@ -28,11 +27,7 @@ from gate.keeper import PUT_OFF, Keeper
 from gate.keystore import Keystore
 from gate.proof import Proof, prove
 from reid.passage import Coverage
-from tests.gate.town import START, Town, canaries, dead_record, gop, live_broker, recorded_town
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, canaries, dead_record, gop, live_broker, recorded_town, span
 
 
 @pytest.fixture

@@ -13,11 +13,7 @@ from gate.errors import DutyRefused, Invalid
 from gate.keeper import Keeper
 from gate.proof import prove
 from gate.register import LONGEST
-from tests.gate.town import START, Town, live_broker
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import START, Town, live_broker, span
 
 
 def test_it_says_what_is_held_by_camera_and_day_of_the_towns(town: Town) -> None:

@@ -24,8 +24,9 @@ from gate.errors import GateError
 from tests.gate import rule_ways as ways
 from tests.gate.conftest import in_memory
 from tests.gate.rule_model import ALL_ACTS, LAWFUL_ACTS, Leave, may_have
-from tests.gate.rule_world import CAMERAS, PAPERS, PEOPLE, World, span_of
+from tests.gate.rule_world import CAMERAS, PAPERS, PEOPLE, World
 from tests.gate.town import START
+from tests.gate.town import span as span_of
 
 CASES = int(os.environ.get("PASSAGE_PROPERTY_CASES", "400"))
 TIMES = (-1.0, 9.0, 9.999999, 10.0, 10.000001, 12.0, 12.5, 25.0, 39.0, 39.5, 40.0, 40.000001, 41.0, 61.0)

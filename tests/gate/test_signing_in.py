@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Signing in and out: cookies, other origins, idle screens, lock-out, and whose accounts people are."""
 
-from datetime import timedelta
-
 import pytest
 
-from connectors.bounds import Interval
 from gate.client import GateClient
 from gate.errors import (
     Conflict,
@@ -15,11 +12,7 @@ from gate.errors import (
     SignedOut,
     SignInRefused,
 )
-from tests.gate.town import PASSWORD, START, Town
-
-
-def span(start: float, end: float) -> Interval:
-    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+from tests.gate.town import PASSWORD, Town, span
 
 
 def test_a_browser_signs_in_with_a_cookie_that_scripts_cannot_read(town: Town) -> None:

@@ -64,6 +64,11 @@ class Clock:
 
 
 @cache
+def span(start: float, end: float) -> Interval:
+    """Seconds of the town's recordings."""
+    return Interval(START + timedelta(seconds=start), START + timedelta(seconds=end))
+
+
 def _plain(shade: int) -> bytes:
     good, data = cv2.imencode(".jpg", np.full((16, 24, 3), shade, np.uint8))
     assert good
