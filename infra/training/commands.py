@@ -73,8 +73,9 @@ def detector(
     for plan in VALIDATION_PLANS:
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
+    seen_through_cameras = [towns, moments, riders, busy, dense, far]
     if weights is not None and (MODELS_DIR / name / "detector.xml").is_file():
-        mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, [towns, moments, riders, busy, dense]))
+        mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, seen_through_cameras))
         typer.echo(f"{mistakes} places where {name} sees a vehicle and none is: looked at more often")
     last = train(
         {
@@ -98,4 +99,4 @@ def detector(
     if mean and weights is not None:
         last = mean_of([weights, last], last.with_name("mean.pt"))
     typer.echo(f"weights to go on from: {weights_alone(last, last.with_name('weights.pt'))}")
-    typer.echo(str(export(last, name, validation, [towns, moments, riders, busy, dense, far])))
+    typer.echo(str(export(last, name, validation, seen_through_cameras)))
