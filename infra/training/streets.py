@@ -68,8 +68,8 @@ TRAFFICS = {
     "cyclists": StreetTraffic(
         {"car": 0.3, "van": 0.08, "truck": 0.04, "bus": 0.02, "motorcycle": 0.24, "bicycle": 0.32}
     ),
-    # Of what is far away a picture else has too little: a motorcycle in one of four. Bicycles nearly as many: far away the
-    # one is easily taken for the other.
+    # Of what is far away a picture else has too little: a motorcycle in one of four. Nearly as many bicycles: far away
+    # the one is easily taken for the other.
     "far": StreetTraffic(
         {"car": 0.28, "van": 0.08, "truck": 0.06, "bus": 0.05, "motorcycle": 0.3, "bicycle": 0.23},
         dense=True,
