@@ -3,7 +3,8 @@
 
 A detector is unsure of what is far away. What comes from there is seen for seconds before one finding is sure enough to
 begin a track; what drives away is missed in one picture and then never sure enough to be taken up again. Where the way
-that is known leads, an unsure finding is the same vehicle still.
+that is known leads, an unsure finding is the same vehicle still; and where it is first seen to set off, what was found
+at that place before is the same vehicle, which waited.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from reid.boxes import area, side
 from reid.finding import Finding
+from reid.kept import Kept
 from reid.passage import Sighting
 from reid.suppression import iou_matrix
 from reid.tracker import MOVING_SHARE
@@ -31,6 +33,12 @@ _LEAST_WAY = 3
 """Sightings that a way must have for it to lead anywhere."""
 _ENOUGH = 12
 """Sightings that say all that is asked of a way."""
+_STILL_HOLE_S = 1.4
+"""The same while it stands and waits."""
+_SMALL_PX = 48.0
+"""Root of a box's area up to which what stands is remembered: what is larger is seen when it comes."""
+_SAME_PLACE = 0.5
+"""Overlap from which what stood was where a vehicle is first seen."""
 _TAKEN = 0.4
 """Overlap from which a finding is of a vehicle that a track has in the same picture."""
 _SPEED_S = 0.6
@@ -41,30 +49,52 @@ _ALIKE = 0.7
 
 
 @dataclass(slots=True)
-class Faint:
+class Faint(Kept):
     """The moving findings of one camera that no track took. Plain values: it pickles."""
 
     frames: deque[tuple[datetime, list[Sighting]]] = field(default_factory=deque)
+    still: deque[tuple[datetime, list[Sighting]]] = field(default_factory=deque)
+    """The same of small findings in which nothing moves."""
 
     def keep(self, at: datetime, findings: Sequence[Finding], taken: Iterable[int]) -> None:
         """Remember a frame's findings, less those that tracks took (indices) and what overlaps them."""
-        while self.frames and (at - self.frames[0][0]).total_seconds() > REMEMBERED_S:
-            self.frames.popleft()
         owned = sorted(set(taken))
-        left = [i for i, f in enumerate(findings) if i not in owned and f.moving >= MOVING_SHARE]
+        left = [i for i in range(len(findings)) if i not in owned]
         if left and owned:
             boxes = np.array([f.box for f in findings], dtype=np.float32)
             free = iou_matrix(boxes[left], boxes[owned]).max(axis=1) < _TAKEN
             left = [i for i, is_free in zip(left, free, strict=True) if is_free]
-        if left:
-            self.frames.append((at, [Sighting(at, findings[i].box, findings[i].score) for i in left]))
+        moves = [i for i in left if findings[i].moving >= MOVING_SHARE]
+        stands = [i for i in left if findings[i].moving < MOVING_SHARE and side(findings[i].box) <= _SMALL_PX]
+        for memory, some in ((self.frames, moves), (self.still, stands)):
+            while memory and (at - memory[0][0]).total_seconds() > REMEMBERED_S:
+                memory.popleft()
+            if some:
+                memory.append((at, [Sighting(at, findings[i].box, findings[i].score) for i in some]))
 
     def before(self, way: Sequence[Sighting]) -> Sequence[Sighting]:
         """Take what precedes a vehicle's way (its sightings in order of time), in order of time."""
         if len(way) < _LEAST_WAY:
             return ()
         earlier = (frame for frame in reversed(self.frames) if frame[0] < way[0].at)
-        return self._along(way[:_ENOUGH][::-1], earlier)[::-1]
+        found = self._along(way[:_ENOUGH][::-1], earlier)[::-1]
+        return [*self._stood(found[0] if found else way[0]), *found]
+
+    def _stood(self, first: Sighting) -> list[Sighting]:
+        """Where it stood before it set off, in order of time: what is found at the place where it is first seen."""
+        found: list[Sighting] = []
+        last = first
+        for at, there in reversed(self.still):
+            if at >= first.at:
+                continue
+            if (last.at - at).total_seconds() > _STILL_HOLE_S:
+                break
+            overlap = iou_matrix(np.array([first.box], np.float32), np.array([s.box for s in there], np.float32))[0]
+            best = int(np.argmax(overlap))
+            if overlap[best] >= _SAME_PLACE:
+                last = there[best]
+                found.append(last)
+        return found[::-1]
 
     def after(self, way: Sequence[Sighting]) -> Sequence[Sighting]:
         """Take what follows it."""

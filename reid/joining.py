@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, at_edge, intersection, iou, side
+from reid.boxes import area, at_edge, edges_touched, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
 from reid.tracklet import Tracklet, centre
 
@@ -38,6 +39,18 @@ _GRADUAL = 0.65
 _TREND = 8
 """Sightings that say whether a piece grows."""
 _GREW = 1.03
+_HEADS = 0.3
+"""Speed, in roots of a box's area a second, from which a piece goes in a direction."""
+_AT_ONCE_S = 0.25
+"""Time out of sight up to which the place says enough, where a piece is too short to have a direction (`_TREND`)."""
+_KINDS = (("motorcycle",), ("car", "van"), ("truck", "bus"))
+"""What a detector takes for one another at most within each."""
+_LEAST_KIND = 0.25
+"""How far what two pieces were taken for must agree."""
+_KNOWN_COLOURS = 1.0
+"""Weight from which a piece's colours are known; of one seen far away, or for a moment, they are not."""
+_LEAST_UNKNOWN_COLOURS = 0.6
+"""`LEAST_COLOURS` where they are not known of one of the two."""
 
 
 def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[int, int]) -> float | None:
@@ -62,6 +75,8 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
     if alike is not None and alike < _LEAST_LIKENESS:
         return None
+    if _same_kind(earlier, later) < _LEAST_KIND:
+        return None
     unlike = 0.0 if alike is None else 2 * (1 - alike)
     # The edge of the picture holds a box still that drives on.
     if _stood(earlier) and not at_edge(earlier.last_box, size_px):
@@ -77,12 +92,14 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     size = (size_a + size_b) / 2
     ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
     v_a, v_b = centre(ends), centre(begins)
-    miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden)
+    cut = [a or b for a, b in zip(edges_touched(box_a, size_px), edges_touched(box_b, size_px), strict=True)]
+    miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden, cut)
     room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
     if miss > room:
         return None
     speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
-    if min(speed_a, speed_b) > 0.3 * size and float(v_a @ v_b) < 0.5 * speed_a * speed_b:
+    at_once = hidden <= _AT_ONCE_S and min(earlier.count, later.count) <= _TREND
+    if not at_once and min(speed_a, speed_b) > _HEADS * size and float(v_a @ v_b) < 0.5 * speed_a * speed_b:
         return None
     # What hides a vehicle hides it bit by bit: boxes at both ends may be cut, so sizes may differ, heights less.
     if not 0.4 <= size_a / size_b <= 2.5:
@@ -90,7 +107,9 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
 
 
-def _miss(last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float) -> float:
+def _miss(
+    last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float, cut: Sequence[bool] = (False,) * 4
+) -> float:
     """How far a piece begins from where the earlier one led to, pixels, after so many seconds out of sight.
 
     What hides a vehicle cuts its box, and then the middle is not where it was nor as fast; a corner that nothing
@@ -102,12 +121,13 @@ def _miss(last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: flo
         first: box with which the later one begins.
         begins: speeds of its edges then.
         hidden: seconds between the two.
+        cut: which edges lie at the picture's: there every box ends, and a corner says nothing.
     """
     # It may slow down, or speed up, between the two.
     evenly = last + (ends + begins) / 2 * hidden - first
     points = [centre(evenly)]
     for off in (last + ends * hidden - first, first - begins * hidden - last):
-        points += [centre(off), *(off[[x, y]] for x in (0, 2) for y in (1, 3))]
+        points += [centre(off), *(off[[x, y]] for x in (0, 2) for y in (1, 3) if not (cut[x] or cut[y]))]
     return min(float(np.hypot(x, y)) for x, y in points)
 
 
@@ -157,7 +177,16 @@ def _same_colours(earlier: Tracklet, later: Tracklet) -> bool:
     a, b = (piece.description for piece in (earlier, later))
     if min(a.colours_weight, b.colours_weight) <= 0:
         return True
-    return colour_likeness(a.colour_distribution(), b.colour_distribution()) >= LEAST_COLOURS
+    known = min(a.colours_weight, b.colours_weight) >= _KNOWN_COLOURS
+    least = LEAST_COLOURS if known else _LEAST_UNKNOWN_COLOURS
+    return colour_likeness(a.colour_distribution(), b.colour_distribution()) >= least
+
+
+def _same_kind(earlier: Tracklet, later: Tracklet) -> float:
+    """How far what they were taken for agrees, 0 to 1: two wheels, a car or van, a truck or bus."""
+    a, b = (piece.description.votes for piece in (earlier, later))
+    shares = ([sum(votes.get(name, 0.0) for name in kind) / sum(votes.values()) for kind in _KINDS] for votes in (a, b))
+    return float(sum(min(pair) for pair in zip(*shares, strict=True)))
 
 
 def _stood(earlier: Tracklet) -> bool:

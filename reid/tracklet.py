@@ -35,7 +35,7 @@ _LEAST_TWO_WHEELER_PX = 15.0
 """The same of a two-wheeler, which is a third as wide as it is high."""
 _LEAST_TRAVEL = 0.6
 """Over the whole passage, in its own smaller side."""
-_FAR = 2.0
+_FAR = 1.5
 """From here no parked car has come by trembling, however little of its box changes: slow, dark, and of one colour."""
 
 

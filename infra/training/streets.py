@@ -9,7 +9,7 @@ Run: python -m infra.training.streets --out build/training/streets --towns 60
      python -m infra.training.streets --out build/training/riders --first 1500 --towns 60 --by-day --traffic riders \
          --pictures 6
      python -m infra.training.streets --out build/training/rare-streets --first 1700 --towns 24 --by-day \
-         --traffic rare --pictures 6                                     (and so with `dense`, `cyclists` and `far`)
+         --traffic rare --pictures 6                         (and so with `dense`, `cyclists`, `far` and `crossing`)
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class StreetTraffic:
     """Whether so much drives that vehicles hide each other, and little is parked."""
     strewn: int = 0
     """Vehicles of `kinds` more in every picture, far away (`infra.training.strewn`)."""
+    across: float = 0.0
+    """Share of these that show their side."""
 
 
 TRAFFICS = {
@@ -74,6 +76,13 @@ TRAFFICS = {
         {"car": 0.28, "van": 0.08, "truck": 0.06, "bus": 0.05, "motorcycle": 0.3, "bicycle": 0.23},
         dense=True,
         strewn=11,
+    ),
+    # What crosses a street at its far end shows its side; what drives along it, hardly ever.
+    "crossing": StreetTraffic(
+        {"car": 0.45, "van": 0.1, "truck": 0.08, "bus": 0.05, "motorcycle": 0.22, "bicycle": 0.1},
+        dense=True,
+        strewn=11,
+        across=0.75,
     ),
 }
 BY_DAY = ("day", "low_sun", "overcast")
@@ -141,8 +150,9 @@ def write_streets(
             weather = any_weather(rng)
             while by_day and weather.light not in BY_DAY:
                 weather = any_weather(rng)
-            more = TRAFFICS[traffic].strewn
-            here = strewn(moves, camera, times, more, _far_vehicles(plan, rng), rng) if more else moves
+            here, wish = moves, TRAFFICS[traffic]
+            if wish.strewn:
+                here = strewn(moves, camera, times, wish.strewn, _far_vehicles(plan, rng), rng, wish.across)
             frames = draw_frames(town, here, camera, weather, times, rng, small=True)
             for number, frame in enumerate(frames):
                 write_picture(folder, f"{town.name}-{camera.name}-{number}", to_input_scale(frame))

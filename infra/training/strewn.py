@@ -3,7 +3,8 @@
 
 A passage may be no more than two seconds at thirty pixels of height, and even in dense traffic one picture in four has
 a motorcycle as small as that. Here every picture has a dozen of what is far away, each at a place and in a direction
-in which the town's traffic goes through this camera's picture at some moment or other.
+in which the town's traffic goes through this camera's picture at some moment or other; or across that direction, as
+what crosses the street at its far end shows its side.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ GAP_M = 1.5
 """Kept clear between two bodies."""
 ASIDE_M = 0.9
 """How far beside the way that is driven, at most."""
+ACROSS_DEG = (50.0, 130.0)
+"""By how much what stands across is turned."""
 _EVERY = 3
 """Of the traffic's samples, one in so many is looked at for places."""
 _BINS = 8
@@ -39,6 +42,7 @@ def strewn(
     count: int,
     draw: Callable[[str], Vehicle],
     rng: np.random.Generator,
+    across: float = 0.0,
 ) -> Traffic:
     """A traffic with up to `count` vehicles more at each of some moments, far from one camera.
 
@@ -49,6 +53,7 @@ def strewn(
         count: vehicles for each; fewer where no place is free.
         draw: makes a vehicle of an identity.
         rng: source of chance.
+        across: share of them that stand across the way that is driven there.
     """
     places, weights = _places(traffic, camera)
     if len(places) == 0:
@@ -64,6 +69,9 @@ def strewn(
             vehicle = draw(f"strewn-{number}-{one}")
             spot = _free(places, weights, vehicle, taken, rng)
             if spot is not None:
+                if across and rng.random() < across:
+                    turn = float(rng.uniform(*ACROSS_DEG)) * (1 if rng.random() < 0.5 else -1)
+                    spot = (spot[0], spot[1], (spot[2] + turn) % 360.0)
                 taken.append((spot[0], spot[1], vehicle.length_m / 2))
                 rows.append((len(vehicles), *spot))
                 vehicles.append(vehicle)

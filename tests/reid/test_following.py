@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from reid.crossings import Crossings
+from reid.describe import Description
+from reid.faint import Faint
 from reid.finding import Ended, Finding, FrameFindings, GopFindings, pack
 from reid.joining import may_join
 from reid.motion import GRID
@@ -329,10 +331,63 @@ def test_a_two_wheeler_is_narrow(kind: str, count: int) -> None:
     assert len(passages(frames)) == count
 
 
+@pytest.mark.parametrize(("place", "from_the_start"), [(FAR, True), (moved(FAR, 0, 60), False)])
+def test_what_was_found_where_it_set_off_is_what_waited_there(place: Box, from_the_start: bool) -> None:
+    waits = [[finding(place, score=0.2, moving=0.0)] if k % 6 == 0 else [] for k in range(24)]
+    (passage,) = passages([*waits, *([finding(grows(k))] for k in range(36))])
+    assert (passage.started_at == at(0)) is from_the_start
+
+
+def taken_for(tracklet: Tracklet, kind: str) -> Tracklet:
+    tracklet.description.votes = {kind: 1.0}
+    return tracklet
+
+
+@pytest.mark.parametrize(("kind", "one"), [("van", True), ("bus", False), ("motorcycle", False)])
+def test_what_went_as_a_car_does_not_come_out_as_a_bus(kind: str, one: bool) -> None:
+    goes = taken_for(piece({k: moved(CAR, 20 * k) for k in range(12)}), "car")
+    comes = taken_for(piece({k: moved(CAR, 20 * k) for k in range(24, 36)}), kind)
+    assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
+
+
+def test_a_corner_at_the_pictures_edge_says_nothing() -> None:
+    goes = piece({k: (66 - 2 * k, 547 + 3 * k, 222 - 2 * k, 720) for k in range(12)})
+    comes = piece({k: (305 + 20 * (k - 20), 572 - 20 * (k - 20), 615 + 6 * (k - 20), 720) for k in range(20, 30)})
+    assert may_join(goes, comes, "paint-1", SIZE) is None
+    assert may_join(goes, comes, "paint-1", (1280, 1440)) is not None
+
+
+def test_what_is_seen_again_at_once_has_no_direction_yet() -> None:
+    """A car comes out from behind a tree: for some pictures its box grows to one side, its middle seems to go back."""
+    comes_out = piece({0: (334, 22, 372, 50), 1: (330, 22, 372, 50), 2: (322, 24, 366, 50), 3: (318, 25, 362, 51)})
+    for frame, one in ((5, True), (9, False)):
+        goes_on = piece({frame + k: (322 + 4 * k, 25, 364 + 4 * k, 51) for k in range(12)})
+        assert (may_join(comes_out, goes_on, "paint-1", SIZE) is not None) is one
+
+
+@pytest.mark.parametrize(("quality", "one"), [(0.5, True), (2.0, False)])
+def test_colours_that_are_hardly_known_count_less(quality: float, one: bool) -> None:
+    def of(frames: range, colour: str, red: float) -> Tracklet:
+        tracklet = piece({k: moved(CAR, 20 * k) for k in frames})
+        tracklet.description = Description()
+        for k in frames:
+            found = finding(moved(CAR, 20 * k), colour=colour, red=red)
+            tracklet.description.add(msgspec.structs.replace(found, quality=quality / 2))
+        return tracklet
+
+    goes, comes = of(range(3), "red", 0.0), of(range(12, 15), "brown", 0.3)
+    assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
+
+
 def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
     crossings = Crossings("live", "c1", 0.325)
     crossings.take(seen_of([[finding(grows(k))] for k in range(FPS)], 0))
     _, older = crossings.__reduce_ex__(2)[2]
+    _, faint = older["faint"].__reduce_ex__(2)[2]
+    del faint["still"]
+    older["faint"] = Faint.__new__(Faint)
+    older["faint"].__setstate__((None, faint))
+    assert not older["faint"].still
     del older["faint"]
     (tracklet,) = older["tracklets"]
     _, its = tracklet.__reduce_ex__(2)[2]

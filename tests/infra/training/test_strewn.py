@@ -12,7 +12,7 @@ from infra.rehearsal.truth import pose_at
 from infra.rehearsal.view import view_of
 from infra.rehearsal.world import Camera, Frame, Traffic, Vehicle
 from infra.training.pictures import CAMERA_WH
-from infra.training.strewn import ASIDE_M, GAP_M, RIDER_M, RIDER_PX, strewn
+from infra.training.strewn import ACROSS_DEG, ASIDE_M, GAP_M, RIDER_M, RIDER_PX, strewn
 
 CAMERA = Camera(
     name="c1", place="", at=(0.0, 0.0), height_m=6.0, heading_deg=0.0, tilt_deg=10.0, hfov_deg=70.0, width_px=1280,
@@ -62,6 +62,16 @@ def test_so_many_more_stand_far_away_where_the_traffic_drives_and_none_in_anothe
     assert min(float(np.hypot(*(a - b))) for a, b in combinations(spots, 2)) > 2.0 + GAP_M - 1e-3
     car = pose.y[~more][0]
     assert (np.hypot(pose.x[more] - 2.0, pose.y[more] - car) > 2.0).all()
+
+
+def test_what_crosses_the_street_shows_its_side() -> None:
+    def angles(traffic: Traffic) -> list[float]:
+        return [abs((h + 180) % 360 - 180) for f in traffic.frames for h in f.heading_deg[1:].tolist()]
+
+    across = strewn(driven(), CAMERA, TIMES, 8, motorcycle, np.random.default_rng(1), across=0.75)
+    low, high = ACROSS_DEG
+    assert max(angles(strew(driven()))) < 20
+    assert 0.5 < np.mean([low - 20 < angle < high + 20 for angle in angles(across)]) < 1
 
 
 def test_between_the_moments_nothing_is_strewn_and_equal_chance_gives_equal_traffic() -> None:
