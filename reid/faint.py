@@ -50,11 +50,12 @@ _ALIKE = 0.7
 
 @dataclass(slots=True)
 class Faint(Kept):
-    """The moving findings of one camera that no track took. Plain values: it pickles."""
+    """The findings of one camera that no track took. Plain values: it pickles."""
 
     frames: deque[tuple[datetime, list[Sighting]]] = field(default_factory=deque)
+    """Those in which something moves."""
     still: deque[tuple[datetime, list[Sighting]]] = field(default_factory=deque)
-    """The same of small findings in which nothing moves."""
+    """Small ones in which nothing does."""
 
     def keep(self, at: datetime, findings: Sequence[Finding], taken: Iterable[int]) -> None:
         """Remember a frame's findings, less those that tracks took (indices) and what overlaps them."""

@@ -107,9 +107,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
 
 
-def _miss(
-    last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float, cut: Sequence[bool] = (False,) * 4
-) -> float:
+def _miss(last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float, cut: Sequence[bool]) -> float:
     """How far a piece begins from where the earlier one led to, pixels, after so many seconds out of sight.
 
     What hides a vehicle cuts its box, and then the middle is not where it was nor as fast; a corner that nothing

@@ -28,6 +28,9 @@ def detector(
     weights: Annotated[Path | None, typer.Option(help="Start from this checkpoint instead of from nothing.")] = None,
     keep_features: Annotated[bool, typer.Option(help="With --weights: leave alone what embeddings come from.")] = True,
     mean: Annotated[bool, typer.Option(help="With --weights: ship the mean of the weights before and after.")] = False,
+    confidence: Annotated[
+        float | None, typer.Option(help="Threshold; of the best F1 on validation frames where none is given.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Folder under reid/models that is written.")] = "passage-detector-v1",
 ) -> None:
     """Draw the pictures, train, choose the threshold on validation towns, export to int8 and ship.
@@ -47,8 +50,9 @@ def detector(
 
     towns, rare, validation = ROOT / "towns", ROOT / "rare", ROOT / "validation"
     scattered, scattered_rare = ROOT / "scatter", ROOT / "scatter-rare"
-    moments, riders, busy, dense, far = (
-        ROOT / name for name in ("streets", "riders", "rare-streets", "dense-streets", "far-streets")
+    moments, riders, busy, dense, far, crossing = (
+        ROOT / name
+        for name in ("streets", "riders", "rare-streets", "dense-streets", "far-streets", "crossing-streets")
     )
     typer.echo(f"{write_scattered(scattered, 0, scenes)} scattered scenes drawn")
     typer.echo(f"{write_scattered(scattered_rare, 50_000, scenes, rare=True)} scenes of rare kinds drawn")
@@ -61,6 +65,7 @@ def detector(
         (dense, 700, 0.27, 6, "dense", True),
         (dense, 750, 0.14, 6, "cyclists", True),
         (far, 760, 0.24, 8, "far", True),
+        (crossing, 850, 0.47, 8, "crossing", True),
     ):
         count = round(share * streets)
         drawn = write_streets(folder, FIRST_SEED + seed, count, pictures=pictures, traffic=traffic, by_day=by_day)
@@ -73,7 +78,7 @@ def detector(
     for plan in VALIDATION_PLANS:
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 3)
         write_frames(PLANS / f"{plan}.toml", validation, 110.0, 4, rare=True)
-    seen_through_cameras = [towns, moments, riders, busy, dense, far]
+    seen_through_cameras = [towns, moments, riders, busy, dense, far, crossing]
     if weights is not None and (MODELS_DIR / name / "detector.xml").is_file():
         mistakes = sum(count for _, count in find_mistakes(MODELS_DIR / name, seen_through_cameras))
         typer.echo(f"{mistakes} places where {name} sees a vehicle and none is: looked at more often")
@@ -85,6 +90,7 @@ def detector(
             busy: 4.0,
             dense: 2.0,
             far: 4.0,
+            crossing: 5.0,
             rare: 0.4,
             scattered_rare: 0.7,
             scattered: 0.4,
@@ -99,4 +105,4 @@ def detector(
     if mean and weights is not None:
         last = mean_of([weights, last], last.with_name("mean.pt"))
     typer.echo(f"weights to go on from: {weights_alone(last, last.with_name('weights.pt'))}")
-    typer.echo(str(export(last, name, validation, seen_through_cameras)))
+    typer.echo(str(export(last, name, validation, seen_through_cameras, confidence=confidence)))

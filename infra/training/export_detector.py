@@ -137,6 +137,7 @@ def export(
     calibration: list[Path],
     keep_float: bool = False,
     input_hw: tuple[int, int] = INPUT_HW,
+    confidence: float | None = None,
 ) -> Path:
     """Export, measure float beside int8 on validation frames, choose the threshold, publish; returns the folder.
 
@@ -147,6 +148,7 @@ def export(
         calibration: folders of training pictures that the ranges of int8 are measured on.
         keep_float: ship the float model instead.
         input_hw: another input size; larger finds smaller vehicles, and takes longer.
+        confidence: the threshold, where following on validation towns has chosen one; else of the best F1.
     """
     cv2.setNumThreads(1)
     groups = read_frames(validation)
@@ -168,6 +170,8 @@ def export(
         for label, ir in (("float", full), ("int8", small)):
             answers, spent = measure(ir, scenes)
             thresholds[label], figures = best_threshold(scenes, answers)
+            if confidence is not None:
+                thresholds[label], figures = confidence, score(scenes, answers, confidence)
             notes |= flat(figures, f"validation_{label}")
             notes[f"cpu_ms_{label}"] = round(spent, 2)
             start = 0
@@ -191,8 +195,10 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, nargs="+", default=[Path("build/training/towns")])
     parser.add_argument("--float", action="store_true", help="ship the float model (for comparison)")
     parser.add_argument("--input", type=int, nargs=2, default=list(INPUT_HW), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--confidence", type=float, help="threshold; of the best F1 on validation frames if not given")
     a = parser.parse_args()
-    folder = export(a.weights, a.name, a.validation, a.calibration, a.float, (a.input[0], a.input[1]))
+    size = (a.input[0], a.input[1])
+    folder = export(a.weights, a.name, a.validation, a.calibration, a.float, size, a.confidence)
     print((folder / "metadata.json").read_text(encoding="utf-8"))
 
 
