@@ -29,12 +29,12 @@ REMEMBERED_S = 5.0
 """How long what no track took is remembered."""
 _HOLE_S = 0.4
 """Longest time in which nothing fits before the way is lost."""
+_STILL_HOLE_S = 1.4
+"""The same while it stands and waits."""
 _LEAST_WAY = 3
 """Sightings that a way must have for it to lead anywhere."""
 _ENOUGH = 12
 """Sightings that say all that is asked of a way."""
-_STILL_HOLE_S = 1.4
-"""The same while it stands and waits."""
 _SMALL_PX = 48.0
 """Root of a box's area up to which what stands is remembered: what is larger is seen when it comes."""
 _SAME_PLACE = 0.5
@@ -60,18 +60,17 @@ class Faint(Kept):
     def keep(self, at: datetime, findings: Sequence[Finding], taken: Iterable[int]) -> None:
         """Remember a frame's findings, less those that tracks took (indices) and what overlaps them."""
         owned = sorted(set(taken))
-        left = [i for i in range(len(findings)) if i not in owned]
+        left = [i for i, f in enumerate(findings) if i not in owned and (_moves(f) or side(f.box) <= _SMALL_PX)]
         if left and owned:
             boxes = np.array([f.box for f in findings], dtype=np.float32)
             free = iou_matrix(boxes[left], boxes[owned]).max(axis=1) < _TAKEN
             left = [i for i, is_free in zip(left, free, strict=True) if is_free]
-        moves = [i for i in left if findings[i].moving >= MOVING_SHARE]
-        stands = [i for i in left if findings[i].moving < MOVING_SHARE and side(findings[i].box) <= _SMALL_PX]
-        for memory, some in ((self.frames, moves), (self.still, stands)):
+        for memory, moving in ((self.frames, True), (self.still, False)):
             while memory and (at - memory[0][0]).total_seconds() > REMEMBERED_S:
                 memory.popleft()
+            some = [Sighting(at, f.box, f.score) for f in (findings[i] for i in left) if _moves(f) is moving]
             if some:
-                memory.append((at, [Sighting(at, findings[i].box, findings[i].score) for i in some]))
+                memory.append((at, some))
 
     def before(self, way: Sequence[Sighting]) -> Sequence[Sighting]:
         """Take what precedes a vehicle's way (its sightings in order of time), in order of time."""
@@ -83,18 +82,19 @@ class Faint(Kept):
 
     def _stood(self, first: Sighting) -> list[Sighting]:
         """Where it stood before it set off, in order of time: what is found at the place where it is first seen."""
+        place = np.array([first.box], np.float32)
         found: list[Sighting] = []
-        last = first
+        last = first.at
         for at, there in reversed(self.still):
             if at >= first.at:
                 continue
-            if (last.at - at).total_seconds() > _STILL_HOLE_S:
+            if (last - at).total_seconds() > _STILL_HOLE_S:
                 break
-            overlap = iou_matrix(np.array([first.box], np.float32), np.array([s.box for s in there], np.float32))[0]
+            overlap = iou_matrix(place, np.array([s.box for s in there], np.float32))[0]
             best = int(np.argmax(overlap))
             if overlap[best] >= _SAME_PLACE:
-                last = there[best]
-                found.append(last)
+                last = at
+                found.append(there[best])
         return found[::-1]
 
     def after(self, way: Sequence[Sighting]) -> Sequence[Sighting]:
@@ -116,6 +116,10 @@ class Faint(Kept):
                 found.append(best)
                 chain.append(best)
         return found
+
+
+def _moves(finding: Finding) -> bool:
+    return finding.moving >= MOVING_SHARE
 
 
 def _fitting(chain: Sequence[Sighting], at: datetime, there: Sequence[Sighting]) -> Sighting | None:

@@ -70,12 +70,10 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if not later.sightings or not earlier.sightings:
         return None
     hidden = max(hidden, 0.0)
-    if not _same_colours(earlier, later):
+    if not _same_colours(earlier, later) or _same_kind(earlier, later) < _LEAST_KIND:
         return None
     alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
     if alike is not None and alike < _LEAST_LIKENESS:
-        return None
-    if _same_kind(earlier, later) < _LEAST_KIND:
         return None
     unlike = 0.0 if alike is None else 2 * (1 - alike)
     # The edge of the picture holds a box still that drives on.
@@ -173,10 +171,10 @@ def longest_hidden_s(earlier: Tracklet) -> float:
 def _same_colours(earlier: Tracklet, later: Tracklet) -> bool:
     """False where their colours speak against one vehicle; a piece that was too small to tell says nothing."""
     a, b = (piece.description for piece in (earlier, later))
-    if min(a.colours_weight, b.colours_weight) <= 0:
+    known = min(a.colours_weight, b.colours_weight)
+    if known <= 0:
         return True
-    known = min(a.colours_weight, b.colours_weight) >= _KNOWN_COLOURS
-    least = LEAST_COLOURS if known else _LEAST_UNKNOWN_COLOURS
+    least = LEAST_COLOURS if known >= _KNOWN_COLOURS else _LEAST_UNKNOWN_COLOURS
     return colour_likeness(a.colour_distribution(), b.colour_distribution()) >= least
 
 

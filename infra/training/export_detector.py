@@ -169,9 +169,11 @@ def export(
         quantize(full, pictures, small, input_hw)
         for label, ir in (("float", full), ("int8", small)):
             answers, spent = measure(ir, scenes)
-            thresholds[label], figures = best_threshold(scenes, answers)
-            if confidence is not None:
-                thresholds[label], figures = confidence, score(scenes, answers, confidence)
+            thresholds[label], figures = (
+                best_threshold(scenes, answers)
+                if confidence is None
+                else (confidence, score(scenes, answers, confidence))
+            )
             notes |= flat(figures, f"validation_{label}")
             notes[f"cpu_ms_{label}"] = round(spent, 2)
             start = 0

@@ -137,7 +137,7 @@ def write_streets(
         traffic: see `street_plan`.
         by_day: no dusk and no night.
     """
-    written = 0
+    written, wish = 0, TRAFFICS[traffic]
     for seed in range(first, first + towns):
         done = folder / "done" / str(seed)
         if done.is_file():
@@ -150,7 +150,7 @@ def write_streets(
             weather = any_weather(rng)
             while by_day and weather.light not in BY_DAY:
                 weather = any_weather(rng)
-            here, wish = moves, TRAFFICS[traffic]
+            here = moves
             if wish.strewn:
                 here = strewn(moves, camera, times, wish.strewn, _far_vehicles(plan, rng), rng, wish.across)
             frames = draw_frames(town, here, camera, weather, times, rng, small=True)

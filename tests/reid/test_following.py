@@ -379,15 +379,20 @@ def test_colours_that_are_hardly_known_count_less(quality: float, one: bool) -> 
     assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
 
 
+def test_what_an_older_program_remembered_is_gone_on_from() -> None:
+    faint = Faint()
+    faint.keep(at(0), [finding(FAR, score=0.2)], ())
+    _, older = faint.__reduce_ex__(2)[2]
+    del older["still"]
+    again = Faint.__new__(Faint)
+    again.__setstate__((None, older))
+    assert again.frames == faint.frames and not again.still
+
+
 def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
     crossings = Crossings("live", "c1", 0.325)
     crossings.take(seen_of([[finding(grows(k))] for k in range(FPS)], 0))
     _, older = crossings.__reduce_ex__(2)[2]
-    _, faint = older["faint"].__reduce_ex__(2)[2]
-    del faint["still"]
-    older["faint"] = Faint.__new__(Faint)
-    older["faint"].__setstate__((None, faint))
-    assert not older["faint"].still
     del older["faint"]
     (tracklet,) = older["tracklets"]
     _, its = tracklet.__reduce_ex__(2)[2]
