@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reid.boxes import area
+from reid.kept import Kept
 from reid.passage import Box
 
 PARKED_AFTER_S = 150.0
 """Standing longer than any light: the car is parked, and its passage ended when it stopped."""
 _STARTS = 0.35
 """Travel, in units of the vehicle's smaller side, from which a standing vehicle moves."""
-_STOPS_AFTER_S = 1.5
-"""Standing begins when a vehicle has stayed within the travel above for this long."""
 _GROWS = 1.35
 _EVERY_EDGE = 0.1
 """How far each edge must have moved, in the smaller of both smaller sides, for its middle to say how far it went."""
@@ -60,7 +59,7 @@ def _together(first: float, second: float) -> float:
 
 
 @dataclass(slots=True)
-class Stance:
+class Stance(Kept):
     """Whether one vehicle stands, since when and where; fed with its boxes in order."""
 
     anchor: Box
@@ -68,16 +67,11 @@ class Stance:
     anchored_at: datetime
     moved: bool = False
     """Whether it ever moved."""
-    waited_s: float = 0.0
-    """Standing, summed over the waits that have ended and lay between movements."""
 
     def feed(self, at: datetime, box: Box) -> bool:
         """Take the next box; True when the vehicle has just moved on from its anchor."""
         if travel(self.anchor, box) < _STARTS:
             return False
-        stood = (at - self.anchored_at).total_seconds()
-        if self.moved and stood >= _STOPS_AFTER_S:
-            self.waited_s += stood
         self.moved = True
         self.anchor, self.anchored_at = box, at
         return True

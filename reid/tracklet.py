@@ -17,6 +17,7 @@ from reid.kept import Kept
 from reid.parked import Stance, travel
 from reid.passage import Box, Passage, Side, Sighting, Track, View, passage_id
 from reid.views import keep_best
+from reid.waits import waited_s
 
 _SPACING_S = 0.08
 """Sightings of a moving vehicle closer in time than this are not all kept: twelve a second draw any path."""
@@ -121,10 +122,8 @@ class Tracklet(Kept):
         self.moving_sum += later.moving_sum
         if stood and not later.stance.moved:
             return  # it stands where it stood, and has for all the time that it was hidden
-        waited = self.stance.waited_s + later.stance.waited_s
-        self.stance = Stance(
-            later.stance.anchor, later.stance.anchored_at, self.stance.moved or later.stance.moved, waited
-        )
+        moved = self.stance.moved or later.stance.moved
+        self.stance = Stance(later.stance.anchor, later.stance.anchored_at, moved)
 
     def edge_speeds(self, ending: bool) -> NDArray[np.float64]:
         """Of the box's edges, pixels per second (4,), over its last or first half second of sightings."""
@@ -192,8 +191,6 @@ class Tracklet(Kept):
         if not parked:
             sightings = [*sightings, *_spaced(self.faint_after or ())]
         name, share = self.description.vehicle_class()
-        standing = self.stance.standing_s(self.last_at)
-        waited = self.stance.waited_s + (0.0 if parked or standing < _STANDS_AFTER_S else standing)
         ident = passage_id(scope, camera, self.born_at, self.ordinal)
         passage = Passage(
             id=ident,
@@ -210,7 +207,7 @@ class Tracklet(Kept):
             first_box=sightings[0].box,
             last_box=sightings[-1].box,
             sightings=self.count,
-            waited_s=round(waited, 2),
+            waited_s=round(waited_s(sightings), 2),
             truncated=self.cut_start or cut_end,
             embedding=self.description.embedding(detector),
             views=keep_best(self.views),

@@ -239,6 +239,20 @@ def test_what_drove_when_it_was_lost_does_not_stand_while_nothing_moves() -> Non
     assert tracker.alive() == set()
 
 
+@pytest.mark.parametrize(("side", "same"), [(14.0, False), (24.0, True)])
+def test_what_was_lost_when_hardly_anything_was_left_of_it_is_not_what_is_found_there_later(
+    side: float, same: bool
+) -> None:
+    tracker = CameraTracker(0.325)
+    stands: Box = (640, 90, 640 + side, 90 + side)
+    for k in range(12):
+        tracker.update(at(k), [finding(stands, moving=0.2)], lambda _: 0.5, SIZE)
+    for k in range(12, 12 + 4 * FPS):
+        tracker.update(at(k), [], lambda _: 0.0, SIZE)
+    seen = [tracker.update(at(12 + 4 * FPS + k), [finding(stands, moving=0.2)], lambda _: 0.5, SIZE) for k in (0, 1)]
+    assert ([number for number, _ in seen[1]] == [1]) is same
+
+
 def test_two_pictures_close_in_time_make_nothing_drive_that_stands() -> None:
     tracker = CameraTracker(0.325)
     stays = moved(CAR, 8 * 23)
