@@ -28,7 +28,7 @@ _GROWN: Final = 1.3
 class Nearest:
     """Moments of closest approach of n passages, seconds of the epoch, (n,) each.
 
-    One that stood in view, at a light or in a queue, may have stood before it came by or after: `reid.parked` knows how
+    One that stood in view, at a light or in a queue, may have stood before it came by or after: `reid.waits` tells how
     long, and how long a thing far off stands is easily mistaken. So each moment is told without the wait and with it.
     """
 

@@ -299,7 +299,10 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._drove |= {t.track_id for t in self.lost_stracks if self._drives(t)}
 
     def _stands(self, track: STrack) -> bool:
-        """Whether what it follows may stand where nothing moves: it neither drove when it was lost, nor left."""
+        """Whether what it follows may stand where nothing moves.
+
+        Not what drove when it was lost, nor what left, nor what was hardly seen any more.
+        """
         if track.state == TrackState.Lost and side(_box_of(track)) < _LEAST_HELD_PX:
             return False
         return track.track_id not in self._drove and not self._left(track)

@@ -411,6 +411,9 @@ def test_state_that_an_older_program_kept_is_gone_on_from() -> None:
     (tracklet,) = older["tracklets"]
     _, its = tracklet.__reduce_ex__(2)[2]
     del its["faint_before"], its["faint_after"]
+    _, stance = its["stance"].__reduce_ex__(2)[2]
+    its["stance"] = Stance.__new__(Stance)
+    its["stance"].__setstate__((None, stance | {"waited_s": 3.0}))
     older["tracklets"] = [Tracklet.__new__(Tracklet)]
     older["tracklets"][0].__setstate__((None, its))
     tracker = older["tracker"].__getstate__()

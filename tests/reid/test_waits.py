@@ -15,7 +15,7 @@ from reid.waits import waited_s
 
 START = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 FOCUS_PX = 1100.0
-LENGTH_M, HEIGHT_M = 1.8, 1.5
+WIDTH_M, HEIGHT_M = 1.8, 1.5
 
 
 def seen(box_at: Callable[[float], Box], seconds: Sequence[float], noise: float = 0.0) -> list[Sighting]:
@@ -33,18 +33,17 @@ def seen(box_at: Callable[[float], Box], seconds: Sequence[float], noise: float 
 def along_the_street(metres: float) -> Box:
     """A car so far straight ahead of a camera, three metres under it and one beside its axis."""
     x, y = 640 + 1.0 * FOCUS_PX / metres, 60 + 3.0 * FOCUS_PX / metres
-    width, height = LENGTH_M * FOCUS_PX / metres, HEIGHT_M * FOCUS_PX / metres
+    width, height = WIDTH_M * FOCUS_PX / metres, HEIGHT_M * FOCUS_PX / metres
     return (x, y - height, x + width, y)
 
 
-def stops_at(metres: float, begins: float, stands_s: float, speed: float = 10.0) -> Callable[[float], Box]:
-    """Drives from 20 m away to there, stands and drives on."""
+def stops_at(metres: float, stands_s: float) -> Callable[[float], Box]:
+    """Drives from 20 m away to there at 10 m/s, stands and drives on."""
 
     def box(second: float) -> Box:
-        gone = 20 + speed * min(second, begins) + speed * max(0.0, second - begins - stands_s)
-        return along_the_street(gone)
+        begins = (metres - 20) / 10
+        return along_the_street(20 + 10 * min(second, begins) + 10 * max(0.0, second - begins - stands_s))
 
-    assert abs(20 + speed * begins - metres) < 1e-6, "stops where it says"
     return box
 
 
@@ -63,8 +62,7 @@ def test_what_drives_straight_away_waits_nowhere_though_it_hardly_moves(noise: f
 @pytest.mark.parametrize("metres", [40.0, 80.0])
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 def test_a_wait_is_as_long_as_it_stands(metres: float, noise: float) -> None:
-    begins = (metres - 20) / 10
-    sightings = seen(stops_at(metres, begins, 5.0), [s for s in EVERY if s < begins + 8], noise)
+    sightings = seen(stops_at(metres, 5.0), [s for s in EVERY if s < (metres - 20) / 10 + 8], noise)
     assert waited_s(sightings) == pytest.approx(5.0, abs=1.2)
 
 
@@ -77,7 +75,7 @@ def test_waits_are_summed_and_a_short_stop_is_none() -> None:
 
 
 def test_what_is_hidden_while_it_stands_has_stood_all_the_time() -> None:
-    stands = stops_at(40.0, 2.0, 9.0)
+    stands = stops_at(40.0, 9.0)
 
     def half_hidden(second: float) -> Box:
         x1, y1, x2, y2 = stands(second)
