@@ -28,7 +28,7 @@ PIECE = (0.2, 0.1875)
 """Height and width of a piece as shares of the picture's: in a sheet of two by two it is seen 2.7 times as large."""
 SMALL = (0.125, 0.15)
 """Height and width of a change up to which what moves is small, as shares of the picture's."""
-MOST_PIECES = 2
+MOST_PIECES = 3
 """Of one picture; those with most motion first. Leaves in the wind move everywhere: this bounds what they cost."""
 
 _ACROSS = 2
@@ -70,17 +70,17 @@ class Piece:
 
 
 def look_closer(
-    frames: Sequence[NDArray[np.uint8]], first: Sequence[Detections], motion: Motion, detector: Detector
+    frames: Sequence[NDArray[np.uint8]], first: Sequence[Detections], motions: Sequence[Motion], detector: Detector
 ) -> list[Detections]:
     """Add to what a first look found what a closer one finds.
 
     Args:
         frames: pictures (h, w, 3) BGR of one size.
         first: what the detector found in each.
-        motion: where each changes, in the same order.
+        motions: where each changes, in the same order, as one eye sees it or several: the first one's word goes first.
         detector: the same detector.
     """
-    chosen = [(at, piece) for at, found in enumerate(first) for piece in choose_pieces(motion, at, found, frames[at])]
+    chosen = [(at, piece) for at, found in enumerate(first) for piece in choose_pieces(motions, at, found, frames[at])]
     if not chosen:
         return list(first)
     closer: list[list[Detections]] = [[] for _ in frames]
@@ -90,7 +90,7 @@ def look_closer(
     for sheet, answer in zip(sheets, answers, strict=True):
         for place, (at, piece) in enumerate(sheet):
             found = _of_place(answer, place, piece, frames[at])
-            moves = [motion.share(at, box) >= _MOVING for box in as_boxes(found.boxes)]
+            moves = [any(m.share(at, box) >= _MOVING for m in motions) for box in as_boxes(found.boxes)]
             closer[at].append(_rows(found, np.flatnonzero(moves)))
     return [
         join(found, looks, frame.shape[0]) if looks else found
@@ -98,12 +98,16 @@ def look_closer(
     ]
 
 
-def choose_pieces(motion: Motion, index: int, first: Detections, frame: NDArray[np.uint8]) -> list[Piece]:
-    """Pieces of a picture in which something small moves that the first look has not told for sure."""
+def choose_pieces(motions: Sequence[Motion], index: int, first: Detections, frame: NDArray[np.uint8]) -> list[Piece]:
+    """Pieces of a picture in which something small moves that the first look has not told for sure.
+
+    What only a sharp eye sees comes last: where leaves move it sees those above all.
+    """
     height, width = frame.shape[:2]
     tall, wide = max(1, round(PIECE[0] * height)), max(1, round(PIECE[1] * width))
     sure = first.boxes[first.scores >= _SURE]
-    changes = [c for c in _small_changes(motion, index, height, width) if not _told(c, sure)]
+    small = (change for motion in motions for change in _small_changes(motion, index, height, width))
+    changes = [change for change in small if not _told(change, sure)]
     pieces: list[Piece] = []
     while changes and len(pieces) < MOST_PIECES:
         left, top, right, bottom = changes[0]

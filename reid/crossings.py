@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from reid.boxes import side
 from reid.coverage import CoverageLog
 from reid.faint import Faint
 from reid.finding import Ended, Finding, GopFindings, LookedInVain, Missing, Seen
@@ -23,7 +24,7 @@ from reid.motion import cells_share
 from reid.parked import Stance
 from reid.passage import Box, Coverage, Passage, Track
 from reid.tracker import CameraTracker
-from reid.tracklet import Tracklet
+from reid.tracklet import Tracklet, least_size_px
 
 Outcome = Passage | Track | Coverage
 Span = tuple[datetime, datetime]
@@ -167,7 +168,10 @@ class Crossings(Kept):
             return cells_share(motion, box, width, height)
 
         by_serial = {serial: t for t in self.tracklets for serial in t.serials}
-        seen = self.tracker.update(at, findings, moving_at, self.size_px)
+        # In a far queue what is smaller than any passage comes and goes, and tracks there would take each other's.
+        large = [i for i, f in enumerate(findings) if side(f.box) >= least_size_px(f.vehicle_class)]
+        tracked = self.tracker.update(at, [findings[i] for i in large], moving_at, self.size_px)
+        seen = [(serial, large[n]) for serial, n in tracked]
         for serial, index in seen:
             tracklet = by_serial.get(serial)
             if tracklet is None:

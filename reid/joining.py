@@ -37,7 +37,9 @@ _SHRUNK = 0.5
 _GRADUAL = 0.65
 """Of its size before its last second: what becomes smaller faster is being hidden."""
 _TREND = 8
-"""Sightings that say whether a piece grows."""
+"""Sightings that say which way a piece goes."""
+_GROWS_OVER = 18
+"""Sightings that say whether it grows: far away that takes longer."""
 _GREW = 1.03
 _HEADS = 0.3
 """Speed, in roots of a box's area a second, from which a piece goes in a direction."""
@@ -160,7 +162,7 @@ def _drove_away(earlier: Tracklet) -> bool:
 def _may_grow(later: Tracklet) -> bool:
     """Whether a piece grows: it comes near. One too short to tell may."""
     sizes = [side(s.box) for s in later.sightings]
-    return len(sizes) < _TREND or float(np.mean(sizes[-3:])) > _GREW * float(np.mean(sizes[:3]))
+    return len(sizes) < _GROWS_OVER or float(np.mean(sizes[-3:])) > _GREW * float(np.mean(sizes[:3]))
 
 
 def longest_hidden_s(earlier: Tracklet) -> float:

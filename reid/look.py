@@ -11,12 +11,12 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, as_boxes, intersection
+from reid.boxes import area, as_boxes, intersection, side
 from reid.closer_look import look_closer
 from reid.colour import body_colours, white_gains
 from reid.detector import Detections, Detector
 from reid.finding import Finding, FrameFindings, pack
-from reid.motion import Motion, find_motion, shrink
+from reid.motion import SHARP, STEADY, Motion, Watch
 from reid.passage import Box
 from reid.tracker import MOVING_SHARE
 from reid.travellers import travel_seconds
@@ -26,6 +26,8 @@ Frame = tuple[datetime, NDArray[np.uint8]]
 
 LEAST_SIDE_PX = 7.0
 """Boxes smaller than this follow nothing but noise."""
+_HARDLY_SEEN = 5.0
+"""Root of a box's area, in pixels of the steady eye, up to which that says too little of what is in it."""
 _CHUNK = 16
 """Sampled frames held at a time: enough for the detector to stay busy, few enough for any size of picture."""
 
@@ -61,10 +63,10 @@ def look_at(frames: Iterable[Frame], detector: Detector, inside: Callable[[datet
         inside: says whether a capture time is inside what may be indexed; other frames are not looked at.
     """
     look = Look(seconds=dict.fromkeys(("decode", "motion", "detect", "describe"), 0.0))
-    small: list[NDArray[np.uint8]] = []
+    steady, sharp = Watch(STEADY), Watch(SHARP)
     seconds: list[float] = []
     boxes: list[NDArray[np.float32]] = []
-    masks: list[NDArray[np.bool_]] = []
+    motions: list[Motion] = []
     held = _Held()
     gains: NDArray[np.float32] | None = None
     for at, frame in _timed(frames, look):
@@ -75,18 +77,19 @@ def look_at(frames: Iterable[Frame], detector: Detector, inside: Callable[[datet
         if gains is None:
             gains = white_gains(frame)
             look.height_px, look.width_px = frame.shape[:2]
-        small.append(shrink(frame))
+        steady.see(frame)
+        sharp.see(frame)
         seconds.append(at.timestamp())
         held.at.append(at)
         held.frames.append(frame)
         look.seconds["motion"] += perf_counter() - began
         if len(held.at) >= _CHUNK:
-            _chunk(look, detector, held, small, seconds, gains, masks, boxes)
+            _chunk(look, detector, held, (steady, sharp), seconds, gains, motions, boxes)
     if held.at and gains is not None:
-        _chunk(look, detector, held, small, seconds, gains, masks, boxes)
-    if masks:
+        _chunk(look, detector, held, (steady, sharp), seconds, gains, motions, boxes)
+    if motions:
         began = perf_counter()
-        motion = Motion(np.concatenate(masks), small[0].shape[1] / look.width_px)
+        motion = Motion(np.concatenate([m.masks for m in motions]), motions[0].scale)
         look.travel_explained_s, look.travel_unexplained_s = travel_seconds(motion, seconds, boxes)
         look.seconds["motion"] += perf_counter() - began
     return look
@@ -107,32 +110,35 @@ def _chunk(
     look: Look,
     detector: Detector,
     held: _Held,
-    small: list[NDArray[np.uint8]],
+    watches: tuple[Watch, Watch],
     seconds: list[float],
     gains: NDArray[np.float32],
-    masks: list[NDArray[np.bool_]],
+    motions: list[Motion],
     boxes: list[NDArray[np.float32]],
 ) -> None:
     """Look at the frames held, and let go of them."""
     began = perf_counter()
-    first = len(small) - len(held.at)
-    motion = Motion(find_motion(small, seconds, first), small[0].shape[1] / held.frames[0].shape[1])
-    masks.append(motion.masks)
-    moving = [i for i in range(len(held.at)) if motion.any(i)]
+    steady, sharp = watches
+    first = len(seconds) - len(held.at)
+    motion = steady.motion(seconds, range(first, len(seconds)))
+    motions.append(motion)
+    fine = sharp.motion(seconds, range(first, len(seconds)))
+    moving = [i for i in range(len(held.at)) if fine.any(i) or motion.any(i)]
     look.seconds["motion"] += perf_counter() - began
 
     began = perf_counter()
     answers: dict[int, Detections] = {}
     if moving:
         frames = [held.frames[i] for i in moving]
-        where = Motion(motion.masks[moving], motion.scale)
+        where = [Motion(seen.masks[moving], seen.scale) for seen in (motion, fine)]
         answers = dict(zip(moving, look_closer(frames, detector.detect(frames), where, detector), strict=True))
     look.frames_detected += len(moving)
     look.seconds["detect"] += perf_counter() - began
 
     began = perf_counter()
     found = [
-        _describe(held.frames[i], answers[i], motion, i, gains) if i in answers else [] for i in range(len(held.at))
+        _describe(held.frames[i], answers[i], (motion, fine), i, gains) if i in answers else []
+        for i in range(len(held.at))
     ]
     wanted = choose_candidates(
         [[f.box for f in frame] for frame in found],
@@ -163,9 +169,13 @@ def _chunk(
 
 
 def _describe(
-    frame: NDArray[np.uint8], detections: Detections, motion: Motion, index: int, gains: NDArray[np.float32]
+    frame: NDArray[np.uint8],
+    detections: Detections,
+    motions: tuple[Motion, Motion],
+    index: int,
+    gains: NDArray[np.float32],
 ) -> list[Finding]:
-    """Turn a frame's detections into findings."""
+    """Turn a frame's detections into findings; motion is that of the steady eye and of the sharp one."""
     height, width = frame.shape[:2]
     boxes = as_boxes(detections.boxes)
     whole = drop_fragments(boxes, detections.scores.tolist())
@@ -174,7 +184,7 @@ def _describe(
         box = boxes[row]
         if min(box[3] - box[1], box[2] - box[0]) < LEAST_SIDE_PX:
             continue
-        moving = motion.share(index, box)
+        moving = _moving(motions, index, box)
         score = float(detections.scores[row])
         worth = 0.0
         features = colours = b""
@@ -190,6 +200,13 @@ def _describe(
             Finding(box, score, detections.classes[row], round(moving, 4), round(worth, 5), features, colours)
         )
     return findings
+
+
+def _moving(motions: tuple[Motion, Motion], index: int, box: Box) -> float:
+    """Which share of a box changes, 0 to 1; of one that the steady eye hardly makes out, as the sharp one sees it."""
+    steady, sharp = motions
+    share = steady.share(index, box)
+    return max(share, sharp.share(index, box)) if side(box) * steady.scale <= _HARDLY_SEEN else share
 
 
 def drop_fragments(boxes: Sequence[Box], scores: Sequence[float]) -> list[int]:

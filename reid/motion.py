@@ -4,11 +4,14 @@
 Frames are compared, small and grey, with the frame a fifth of a second before (the first ones with the frame after):
 what travels shows, what waits does not, and a slow change of light is subtracted. Nothing is kept from one GOP to the
 next, so that looking again at a GOP gives the same answer whatever came before.
+
+Two eyes look. The steady one says what of a picture moves. The sharp one sees a far motorcycle, and much that is
+nothing: it says whether a picture is worth a look, where it is worth a closer one, and whether what is small moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -17,18 +20,27 @@ from numpy.typing import NDArray
 
 from reid.passage import Box
 
-SMALL_WIDTH = 192
-"""Pixels across the picture in which changes are looked for."""
-
 GRID = (18, 32)
 """Rows and columns of the summary that travels with the findings."""
 
 _LAG_S = 0.2
-_LEAST_CHANGE = 11.0
-"""Grey levels; below this, sensor noise and compression."""
 _NOISE_FACTOR = 7.0
 _LEAST_PIXELS = 3
 """Changed pixels that belong together, in the small picture, for a change to count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eye:
+    """How finely changes are looked for."""
+
+    width_px: int
+    """Pixels across the small picture in which they are."""
+    least_change: float
+    """Grey levels; what changes less is sensor noise and compression."""
+
+
+STEADY = Eye(width_px=192, least_change=11.0)
+SHARP = Eye(width_px=320, least_change=5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +72,45 @@ class Motion:
         return np.packbits(cells > 255 // 20).tobytes()
 
 
-def shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Make the small grey picture (rows, SMALL_WIDTH) of a frame (h, w, 3) BGR."""
-    small_width = min(SMALL_WIDTH, frame.shape[1])
+class Watch:
+    """One GOP as an eye sees it, frame by frame."""
+
+    def __init__(self, eye: Eye) -> None:
+        """Begin with nothing seen."""
+        self._eye = eye
+        self._small: list[NDArray[np.uint8]] = []
+        self._scale = 1.0
+
+    def see(self, frame: NDArray[np.uint8]) -> None:
+        """Take the next frame (h, w, 3) BGR; all are of one size."""
+        self._small.append(_shrink(frame, self._eye.width_px))
+        self._scale = self._small[-1].shape[1] / frame.shape[1]
+
+    def motion(self, seconds: Sequence[float], indices: Iterable[int]) -> Motion:
+        """Say where these frames change, compared with any frame seen so far.
+
+        Args:
+            seconds: times of the frames seen, from any origin.
+            indices: the frames asked about; at least one frame was seen.
+        """
+        masks = [self._changes(seconds, index) for index in indices]
+        return Motion(np.array(masks, dtype=bool).reshape(-1, *self._small[0].shape), self._scale)
+
+    def _changes(self, seconds: Sequence[float], index: int) -> NDArray[np.bool_]:
+        other = _partner(seconds, index)
+        if other is None:
+            return np.zeros(self._small[index].shape, dtype=bool)
+        change = self._small[index].astype(np.float32) - self._small[other]
+        change -= np.median(change)
+        np.abs(change, out=change)
+        change = cv2.blur(change, (3, 3))
+        limit = max(self._eye.least_change, _NOISE_FACTOR * float(np.median(change)))
+        return _drop_specks(change > limit)
+
+
+def _shrink(frame: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
+    """Make the small grey picture (rows, width_px) of a frame (h, w, 3) BGR."""
+    small_width = min(width_px, frame.shape[1])
     size = (small_width, max(1, round(frame.shape[0] * small_width / frame.shape[1])))
     # Halving is an area mean that costs a tenth of one by an odd factor.
     while frame.shape[0] % 2 == frame.shape[1] % 2 == 0 and frame.shape[1] >= 4 * small_width:
@@ -70,28 +118,6 @@ def shrink(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         frame = np.asarray(cv2.resize(frame, half, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def find_motion(small: Sequence[NDArray[np.uint8]], seconds: Sequence[float], first: int = 0) -> NDArray[np.bool_]:
-    """Say where the pictures change: (len(small) - first, rows, columns).
-
-    Args:
-        small: the GOP's sampled frames, shrunk, in order; at least one.
-        seconds: their times, from any origin.
-        first: index of the first one asked about; those before are only compared with.
-    """
-    masks = np.zeros((len(small) - first, *small[0].shape), dtype=bool)
-    for index in range(first, len(small)):
-        other = _partner(seconds, index)
-        if other is None:
-            continue
-        change = small[index].astype(np.float32) - small[other]
-        change -= np.median(change)
-        np.abs(change, out=change)
-        change = cv2.blur(change, (3, 3))
-        limit = max(_LEAST_CHANGE, _NOISE_FACTOR * float(np.median(change)))
-        masks[index - first] = _drop_specks(change > limit)
-    return masks
 
 
 def cells_share(grid: bytes, box: Box, width_px: int, height_px: int) -> float:

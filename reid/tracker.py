@@ -49,8 +49,6 @@ _COLOURS_APART = 0.45
 _LOST_SIZE = 0.8
 """Least ratio of sides (roots of areas) at which a finding may be what was lost: what comes out from behind something
 bit by bit begins a track of its own, and `reid.joining`, which sees more of both, puts the two together."""
-_LEAST_HELD_PX = 15.0
-"""Root of a box's area below which nothing says that what is found at its place later is what was lost there."""
 _NEAR = 0.5
 """What the distance of boxes that do not overlap is worth at most, beside an overlap of the same number."""
 _THERE = 0.7
@@ -299,12 +297,7 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
         self._drove |= {t.track_id for t in self.lost_stracks if self._drives(t)}
 
     def _stands(self, track: STrack) -> bool:
-        """Whether what it follows may stand where nothing moves.
-
-        Not what drove when it was lost, nor what left, nor what was hardly seen any more.
-        """
-        if track.state == TrackState.Lost and side(_box_of(track)) < _LEAST_HELD_PX:
-            return False
+        """Whether what it follows may stand where nothing moves: not what drove when it was lost, nor what left."""
         return track.track_id not in self._drove and not self._left(track)
 
     def _drives(self, track: STrack) -> bool:

@@ -34,10 +34,26 @@ LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
 _LEAST_TWO_WHEELER_PX = 15.0
 """The same of a two-wheeler, which is a third as wide as it is high."""
+_MOMENT_S = 0.5
+"""What is followed for a shorter time must be larger, since what is far away takes long to pass: a box around two far
+vehicles at once is as large as one that is nearer."""
+_LARGER = 1.25
+"""By so much."""
 _LEAST_TRAVEL = 0.6
 """Over the whole passage, in its own smaller side."""
 _FAR = 1.5
 """From here no parked car has come by trembling, however little of its box changes: slow, dark, and of one colour."""
+_FAR_STANDING = 2.5
+"""The same of what mostly stood: a parked car that others pass before comes as far, piece by piece."""
+_MOSTLY = 0.85
+"""Share of the time for which something was followed that it must have stood for that."""
+_LONG_S = 10.0
+"""And seconds."""
+
+
+def least_size_px(vehicle_class: str) -> float:
+    """Root of a box's area below which what is taken for that class is followed by nobody and makes no passage."""
+    return _LEAST_TWO_WHEELER_PX if vehicle_class == "motorcycle" else LEAST_SIZE_PX
 
 
 @dataclass(slots=True)
@@ -146,18 +162,27 @@ class Tracklet(Kept):
         """Whether it is a vehicle that passed, rather than one parked or a flicker of the detector."""
         if not self.stance.moved or self.count < _LEAST_SIGHTINGS or not self.sightings:
             return False
-        if (self.last_at - self.first_at).total_seconds() < _LEAST_LAST_S:
+        lasted = (self.last_at - self.first_at).total_seconds()
+        if lasted < _LEAST_LAST_S:
             return False
         better = sorted(self.scores)[len(self.scores) // 2 :]
         if sum(better) / len(better) < _LEAST_SCORE:
             return False
         sizes = sorted(side(s.box) for s in self.sightings)
         size = sizes[int(0.8 * (len(sizes) - 1))]
-        if size < (_LEAST_TWO_WHEELER_PX if self.description.vehicle_class()[0] == "motorcycle" else LEAST_SIZE_PX):
+        least = least_size_px(self.description.vehicle_class()[0])
+        if size < (_LARGER * least if lasted < _MOMENT_S else least):
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         went = max(went, travel(self.sightings[0].box, self.last_box))
-        return went >= (_LEAST_TRAVEL if self.moving_sum >= 0 else _FAR)
+        return went >= self._least_travel()
+
+    def _least_travel(self) -> float:
+        """How far it must have gone to be no parked car, in its own smaller side."""
+        waited = waited_s(self.sightings)
+        if waited >= _LONG_S and waited >= _MOSTLY * (self.last_at - self.first_at).total_seconds():
+            return _FAR_STANDING
+        return _LEAST_TRAVEL if self.moving_sum >= 0 else _FAR
 
     def close(
         self,

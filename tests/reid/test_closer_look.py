@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from reid.closer_look import MOST_PIECES, PIECE, choose_pieces, join, look_closer
 from reid.detector import Detections
 from reid.look import Look, look_at
-from reid.motion import Motion
+from reid.motion import STEADY, Motion, Watch
+from reid.tracker import MOVING_SHARE
 from tests.reid.made_video import PAINTS, START
 
 WIDTH, HEIGHT = 640, 360
@@ -95,10 +96,79 @@ def test_what_stands_gets_no_closer_look() -> None:
     assert all(f.box[1] < 100 for frame in seen.sampled for f in frame.findings)
 
 
+def rides(frame: NDArray[np.uint8], n: int) -> tuple[int, int, int, int]:
+    """Paint a motorcycle nearly as dark as the street, narrow and far away, at the n-th tenth of a second; its box."""
+    box = (400 + 6 * n, 40, 408 + 6 * n, 54)
+    frame[box[1] : box[3], box[0] : box[2]] -= 14
+    return box
+
+
+class Sharpsighted:
+    """Sees whatever differs from the street, in whole pictures."""
+
+    model_id = "sharpsighted-1"
+
+    def detect(self, frames: Sequence[NDArray[np.uint8]]) -> list[Detections]:
+        """Detect in frames."""
+        return [self._one(frame) if frame.shape == GROUND.shape else found() for frame in frames]
+
+    def _one(self, frame: NDArray[np.uint8]) -> Detections:
+        differs = (np.abs(frame.astype(int) - GROUND).max(axis=2) > 10).astype(np.uint8)
+        return found(*((x, y, x + w, y + h) for x, y, w, h, _ in cv2.connectedComponentsWithStats(differs)[2][1:]))
+
+
+def test_the_steady_eye_does_not_see_a_dark_motorcycle_far_away() -> None:
+    steady = Watch(STEADY)
+    boxes = []
+    for n in range(10):
+        frame = street()
+        boxes.append(rides(frame, n))
+        steady.see(frame)
+    seen = steady.motion([n / 10 for n in range(10)], range(10))
+    assert not seen.masks.any(), "the tests below are of what the steady eye does not see"
+
+
+def test_what_hardly_stands_out_from_the_street_is_looked_at_closer_as_well() -> None:
+    detector = Shortsighted()
+    frames = []
+    for n in range(10):
+        frame = street()
+        cv2.rectangle(frame, (40 + 12 * n, 200), (140 + 12 * n, 270), PAINTS["red"], -1)
+        rides(frame, n)
+        frames.append((START + timedelta(seconds=n / 10), frame))
+    look_at(frames, detector, lambda _: True)
+    sheets = [size for size in detector.pictures if size != (WIDTH, HEIGHT)]
+    assert len(sheets) >= 2, "a closer look at it in at most three pictures of ten"
+
+
+def test_where_it_drives_alone_it_is_looked_at_and_moves() -> None:
+    frames, boxes = [], []
+    for n in range(10):
+        frame = street()
+        boxes.append(rides(frame, n))
+        frames.append((START + timedelta(seconds=n / 10), frame))
+    seen = look_at(frames, Sharpsighted(), lambda _: True)
+    assert seen.frames_detected >= 9
+    findings = [f for frame in seen.sampled for f in frame.findings]
+    assert len(findings) >= 9 and all(f.moving >= MOVING_SHARE for f in findings)
+
+
+def test_of_what_is_large_the_steady_eye_says_whether_it_moves() -> None:
+    frames = []
+    for n in range(10):
+        frame = street()
+        frame[200:270, 100:200] -= 40
+        rides(frame[160:, :], n - 40)
+        frames.append((START + timedelta(seconds=n / 10), frame))
+    seen = look_at(frames, Sharpsighted(), lambda _: True)
+    stands = [f for frame in seen.sampled for f in frame.findings if f.box[2] - f.box[0] > 90]
+    assert len(stands) >= 9 and all(f.moving == 0 for f in stands)
+
+
 def test_four_pieces_share_one_picture_of_the_detectors() -> None:
     frames, detector = [street((40, 40), (440, 40)), street((240, 40))], Shortsighted()
     masks = [changes((40, 40, 64, 52), (440, 40, 464, 52)).masks, changes((240, 40, 264, 52)).masks]
-    first, second = look_closer(frames, [found(), found()], Motion(np.concatenate(masks), SCALE), detector)
+    first, second = look_closer(frames, [found(), found()], [Motion(np.concatenate(masks), SCALE)], detector)
     assert detector.pictures == [(2 * round(PIECE[1] * WIDTH), 2 * round(PIECE[0] * HEIGHT))]
     assert sorted(b[0] for b in first.boxes.round()) == pytest.approx([40, 440], abs=2)
     assert [b[0] for b in second.boxes.round()] == pytest.approx([240], abs=2)
@@ -109,20 +179,20 @@ def test_without_small_motion_the_detector_is_not_asked_again() -> None:
     detector = Shortsighted()
     first = [found((10, 10, 200, 200))]
     large = changes((10, 10, 200, 200))
-    assert look_closer([street()], first, large, detector) == first
+    assert look_closer([street()], first, [large], detector) == first
     assert detector.pictures == []
 
 
 def test_what_the_first_look_is_sure_of_gets_no_closer_look() -> None:
     motion = changes((200, 40, 224, 52))
     sure, doubtful = found((198, 38, 226, 54)), found((198, 38, 226, 54), scores=[0.4])
-    assert choose_pieces(motion, 0, sure, street()) == []
-    assert len(choose_pieces(motion, 0, doubtful, street())) == 1
+    assert choose_pieces([motion], 0, sure, street()) == []
+    assert len(choose_pieces([motion], 0, doubtful, street())) == 1
 
 
 def test_few_pieces_of_one_picture_and_all_inside_it() -> None:
     spots = [(x, y, x + 20, y + 14) for x in (0, 150, 310, 460, 620) for y in (0, 180, 346)]
-    pieces = choose_pieces(changes(*spots), 0, found(), street())
+    pieces = choose_pieces([changes(*spots)], 0, found(), street())
     assert len(pieces) == MOST_PIECES
     assert all(p.x >= 0 and p.y >= 0 and p.x + p.width <= WIDTH and p.y + p.height <= HEIGHT for p in pieces)
 
@@ -146,22 +216,22 @@ def test_what_goes_on_beyond_its_piece_is_left_out_unless_the_picture_ends_there
     # The largest change is what the piece is cut around, from x 252 on; all else that is told of moves too.
     inner = changes((296, 150, 328, 164), (262, 123, 284, 137), (350, 140, 371, 154))
     upper = changes((296, 0, 328, 14), (262, 2, 284, 16), (300, 32, 322, 42))
-    (seen,) = look_closer([street()], [found()], inner, Says(cut_off, whole))
+    (seen,) = look_closer([street()], [found()], [inner], Says(cut_off, whole))
     assert seen.boxes.tolist() == [[299, 150, 323, 162]], "a box at the piece's border was taken for a whole one"
-    (seen,) = look_closer([street()], [found()], upper, Says(cut_off, whole))
+    (seen,) = look_closer([street()], [found()], [upper], Says(cut_off, whole))
     assert len(seen) == 2, "the picture's own edge was taken for a piece's"
     across_two = (wide - 12, 20, wide + 12, 32)
-    (seen,) = look_closer([street()], [found()], inner, Says(across_two))
+    (seen,) = look_closer([street()], [found()], [inner], Says(across_two))
     assert len(seen) == 0
     below_edge = (10, tall - 10, 34, tall + 8)
     lower = changes((296, 340, 328, 360), (262, 350, 284, 360))
-    (seen,) = look_closer([street()], [found()], lower, Says(below_edge))
+    (seen,) = look_closer([street()], [found()], [lower], Says(below_edge))
     assert seen.boxes[:, 3].tolist() == [HEIGHT], "what the neighbour in the sheet added was kept"
 
 
 def test_what_does_not_move_is_not_found_beside_what_does() -> None:
     moves, still = (48, 30, 72, 42), (10, 40, 34, 52)
-    (seen,) = look_closer([street()], [found()], changes((296, 150, 328, 164)), Says(moves, still))
+    (seen,) = look_closer([street()], [found()], [changes((296, 150, 328, 164))], Says(moves, still))
     assert seen.boxes.tolist() == [[299, 150, 323, 162]]
 
 
@@ -195,7 +265,7 @@ def test_a_closer_box_moves_only_what_it_fits_best() -> None:
 
 def test_only_what_the_first_look_found_carries_features() -> None:
     motion = changes((440, 40, 464, 52))
-    (both,) = look_closer([street((440, 40))], [found((40, 200, 140, 300))], motion, Shortsighted())
+    (both,) = look_closer([street((440, 40))], [found((40, 200, 140, 300))], [motion], Shortsighted())
     assert both.features is not None and both.features.any(axis=1).tolist() == [True, False]
     seen = look(Shortsighted(), (200, 40, 80))
     assert {f.features for frame in seen.sampled for f in frame.findings} == {b""}

@@ -119,6 +119,14 @@ def test_what_only_trembles_has_not_passed() -> None:
     assert passages(stands) == []
 
 
+@pytest.mark.parametrize(("stands_s", "count"), [(12, 0), (2, 1)])
+def test_a_parked_car_that_others_pass_before_has_not_passed(stands_s: int, count: int) -> None:
+    """What hides it moves its box to what is seen of the next one for a moment, and back."""
+    aside = [[finding(moved(CAR, 30 * k), moving=0.5)] for k in (1, 2, 3, 3, 3, 2, 1)]
+    stands = [[finding(CAR, moving=0.2)] for _ in range(stands_s * FPS)]
+    assert len(passages([*aside, *stands, *aside, *stands])) == count
+
+
 @pytest.mark.parametrize(("step", "count"), [(1.4, 0), (5.0, 1)])
 def test_what_has_gone_far_has_passed_though_little_of_it_changes(step: float, count: int) -> None:
     creeps = [[finding(moved(CAR, step * k), moving=0.12)] for k in range(5 * FPS)]
@@ -239,20 +247,6 @@ def test_what_drove_when_it_was_lost_does_not_stand_while_nothing_moves() -> Non
     assert tracker.alive() == set()
 
 
-@pytest.mark.parametrize(("side", "same"), [(14.0, False), (24.0, True)])
-def test_what_was_lost_when_hardly_anything_was_left_of_it_is_not_what_is_found_there_later(
-    side: float, same: bool
-) -> None:
-    tracker = CameraTracker(0.325)
-    stands: Box = (640, 90, 640 + side, 90 + side)
-    for k in range(12):
-        tracker.update(at(k), [finding(stands, moving=0.2)], lambda _: 0.5, SIZE)
-    for k in range(12, 12 + 4 * FPS):
-        tracker.update(at(k), [], lambda _: 0.0, SIZE)
-    seen = [tracker.update(at(12 + 4 * FPS + k), [finding(stands, moving=0.2)], lambda _: 0.5, SIZE) for k in (0, 1)]
-    assert ([number for number, _ in seen[1]] == [1]) is same
-
-
 def test_two_pictures_close_in_time_make_nothing_drive_that_stands() -> None:
     tracker = CameraTracker(0.325)
     stays = moved(CAR, 8 * 23)
@@ -284,6 +278,29 @@ def test_what_drove_away_out_of_sight_is_not_what_comes_from_there() -> None:
     goes = [[finding(slowly(k))] for k in range(41)]
     comes = [[finding(moved(slowly(40 - k), -6))] for k in range(41)]
     assert len(passages([*goes, *[[]] * 2 * FPS, *comes])) == 2
+
+
+def test_what_is_seen_smaller_than_any_passage_makes_one_of_no_two_vehicles() -> None:
+    goes = between({0: (600, 90, 720, 180), 24: (640, 84, 680, 114), 36: (652, 80, 676, 98), 48: (656, 78, 670, 89)})
+    stands = [moved(goes[-1], 0.4 * (k % 3)) for k in range(18)]
+    comes = between({0: goes[-1], 12: (640, 78, 664, 96), 24: (610, 82, 650, 112), 48: (500, 90, 620, 180)})
+    first, second = passages([[finding(box)] for box in (*goes, *stands, *comes)])
+    assert first.ended_at <= at(48) and second.started_at >= at(48 + 18)
+
+
+def test_what_is_slow_to_grow_far_away_comes_near_all_the_same() -> None:
+    goes = between({
+        0: (1148, 455, 1279, 666), 3: (1024, 382, 1279, 599), 15: (756, 225, 929, 334), 27: (626, 153, 737, 228),
+        39: (551, 110, 632, 168), 51: (503, 84, 565, 130), 63: (469, 65, 519, 103), 75: (443, 50, 488, 85),
+        87: (424, 41, 461, 70), 99: (409, 33, 441, 58), 111: (397, 26, 425, 49), 123: (388, 21, 413, 41),
+        129: (386, 17, 408, 38), 136: (376, 15, 400, 35),
+    })  # fmt: skip
+    comes = between({
+        0: (334, 13, 363, 35), 2: (336, 13, 364, 36), 7: (336, 15, 365, 38), 9: (339, 16, 366, 39),
+        12: (342, 18, 368, 41), 25: (351, 25, 383, 52), 37: (360, 36, 397, 65), 49: (375, 45, 418, 82),
+    })  # fmt: skip
+    frames = [*([finding(box)] for box in goes), *[[]] * 21, *([finding(box)] for box in comes)]
+    assert len(passages(frames)) == 2
 
 
 def test_what_was_small_for_seconds_before_it_was_lost_is_not_what_comes_from_there() -> None:

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from reid.boxes import side
 from reid.crossings import Crossings, Outcome
 from reid.detector import Detections
-from reid.finding import Ended, GopFindings, LookedInVain, Missing
+from reid.finding import Ended, Finding, GopFindings, LookedInVain, Missing
 from reid.look import look_at
 from reid.parked import PARKED_AFTER_S
 from reid.passage import Box, Coverage, Passage, Track, passage_id
+from reid.tracklet import least_size_px
 from tests.reid.made_video import FPS, HEIGHT, START, WIDTH, PaintDetector, Way, drives, pictures
 
 Vehicles = Sequence[tuple[str, Way]]
@@ -111,7 +113,13 @@ def test_a_vehicle_that_crosses_is_one_passage_with_its_looks() -> None:
 
 def test_the_id_follows_from_the_first_detection() -> None:
     records = [*gops(8, [("red", drives(60, 80, begins=1))]), end(8)]
-    first = min(f.at for g in records[:-1] if isinstance(g, GopFindings) for f in g.sampled if f.findings)
+
+    def large(finding: Finding) -> bool:
+        return side(finding.box) >= least_size_px(finding.vehicle_class)
+
+    first = min(
+        f.at for g in records[:-1] if isinstance(g, GopFindings) for f in g.sampled if any(map(large, f.findings))
+    )
     assert passages(follow(records))[0].id == passage_id("live", "c1", first, 0)
 
 
