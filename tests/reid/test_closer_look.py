@@ -197,6 +197,14 @@ def test_few_pieces_of_one_picture_and_all_inside_it() -> None:
     assert all(p.x >= 0 and p.y >= 0 and p.x + p.width <= WIDTH and p.y + p.height <= HEIGHT for p in pieces)
 
 
+def test_what_only_the_sharp_eye_sees_comes_last() -> None:
+    leaves = [(x, 180, x + 40, 200) for x in (0, 150, 310, 460)]
+    car = (600, 40, 620, 50)
+    pieces = choose_pieces([changes(car), changes(*leaves)], 0, found(), street())
+    assert len(pieces) == MOST_PIECES
+    assert pieces[0].x <= car[0] and pieces[0].y <= car[1] < pieces[0].y + pieces[0].height
+
+
 class Says:
     """Answers every picture with the same boxes."""
 

@@ -127,6 +127,12 @@ def test_a_parked_car_that_others_pass_before_has_not_passed(stands_s: int, coun
     assert len(passages([*aside, *stands, *aside, *stands])) == count
 
 
+@pytest.mark.parametrize(("side", "frames", "count"), [(23.0, 5, 0), (23.0, 10, 1), (30.0, 5, 1)])
+def test_what_is_seen_for_a_moment_must_be_larger(side: float, frames: int, count: int) -> None:
+    crosses = [[finding((300 + 8 * k, 90, 300 + 8 * k + side, 90 + side))] for k in range(frames)]
+    assert len(passages([*crosses, *[[]] * FPS])) == count
+
+
 @pytest.mark.parametrize(("step", "count"), [(1.4, 0), (5.0, 1)])
 def test_what_has_gone_far_has_passed_though_little_of_it_changes(step: float, count: int) -> None:
     creeps = [[finding(moved(CAR, step * k), moving=0.12)] for k in range(5 * FPS)]
