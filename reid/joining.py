@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reid.boxes import area, at_edge, edges_touched, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
+from reid.leaving import edges_crossed
 from reid.tracklet import Tracklet, centre
 
 _Edges = NDArray[np.float64]
@@ -44,7 +45,10 @@ _GREW = 1.03
 _HEADS = 0.3
 """Speed, in roots of a box's area a second, from which a piece goes in a direction."""
 _AT_ONCE_S = 0.25
-"""Time out of sight up to which the place says enough, where a piece is too short to have a direction (`_TREND`)."""
+"""Time out of sight up to which the place says enough, where a piece is too short to have a direction (`_TREND`), or
+was lost at an edge of the picture."""
+_LEAVES = 0.2
+"""Speed, in roots of its box's area a second, from which what heads for an edge that it touches has left by it."""
 _KINDS = (("motorcycle",), ("car", "van"), ("truck", "bus"))
 """What a detector takes for one another at most within each."""
 _LEAST_KIND = 0.25
@@ -93,6 +97,8 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
     v_a, v_b = centre(ends), centre(begins)
     cut = [a or b for a, b in zip(edges_touched(box_a, size_px), edges_touched(box_b, size_px), strict=True)]
+    if hidden > _AT_ONCE_S and np.linalg.norm(v_a) > _LEAVES * size_a and edges_crossed(box_a, v_a, size_px):
+        return None
     miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden, cut)
     room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
     if miss > room:

@@ -208,6 +208,21 @@ def test_one_that_drove_out_is_not_the_one_that_comes_in_by_the_same_edge(meanwh
     assert seen[len(goes) - 1] == [1] and seen[-1] == [2]
 
 
+def test_one_that_drove_out_far_away_is_not_the_one_that_drives_out_there_next() -> None:
+    first = between({
+        0: (456, 9, 518, 34), 3: (444, 9, 496, 34), 6: (438, 8, 478, 33), 9: (436, 6, 466, 30), 15: (432, 3, 464, 26),
+        22: (432, 0, 464, 21), 27: (433, 0, 466, 17), 32: (433, 0, 467, 14),
+    })  # fmt: skip
+    both_at_once = between({0: (432, 4.5, 479, 39), 3: (428, 3.6, 480, 43)})
+    second = between({
+        0: (396, 14, 443, 38), 3: (412, 13, 452, 36), 6: (417, 9, 459, 36), 9: (427, 6, 456, 31), 12: (430, 4, 460, 28),
+        18: (434, 0, 462, 23), 24: (436, 0, 463, 18),
+    })  # fmt: skip
+    frames = [*([finding(b)] for b in first), *[[]] * 12, *([finding(b)] for b in both_at_once), *[[]] * 10]
+    frames += [[finding((426, 0, 480, 37))], *([finding(b)] for b in second)]
+    assert passages(frames)[0].ended_at == at(32)
+
+
 def drives_by(frame: int) -> Box:
     """A car that drives past `PARKED`, half over it after two seconds."""
     return moved((100, 320, 220, 400), 16 * (frame - 2 * FPS))
