@@ -47,7 +47,7 @@ _HEADS = 0.3
 _AT_ONCE_S = 0.25
 """Time out of sight up to which the place says enough, where a piece is too short to have a direction (`_TREND`), or
 was lost at an edge of the picture."""
-_LEAVES = 0.2
+_LEAVES = 0.1
 """Speed, in roots of its box's area a second, from which what heads for an edge that it touches has left by it."""
 _KINDS = (("motorcycle",), ("car", "van"), ("truck", "bus"))
 """What a detector takes for one another at most within each."""
