@@ -34,7 +34,7 @@ LEAST_SIZE_PX = 21.0
 """Root of its area in the recorded picture over its larger looks: below it neither make nor colour can be told."""
 _LEAST_TWO_WHEELER_PX = 15.0
 """The same of a two-wheeler, which is a third as wide as it is high."""
-_MOMENT_S = 0.5
+_MOMENT_S = 0.75
 """What is followed for a shorter time must be larger, since what is far away takes long to pass: a box around two far
 vehicles at once is as large as one that is nearer."""
 _LARGER = 1.25
