@@ -29,7 +29,8 @@ PIECE = (0.2, 0.1875)
 SMALL = (0.125, 0.15)
 """Height and width of a change up to which what moves is small, as shares of the picture's."""
 MOST_PIECES = 3
-"""Of one picture; those with most motion first. Leaves in the wind move everywhere: this bounds what they cost."""
+"""Of one picture; of one eye's those with most motion first. Leaves in the wind move everywhere: this bounds
+what they cost."""
 
 _ACROSS = 2
 """Pieces side by side, and one above the other, in one sheet."""

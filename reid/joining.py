@@ -96,14 +96,14 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     size = (size_a + size_b) / 2
     ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
     v_a, v_b = centre(ends), centre(begins)
-    cut = [a or b for a, b in zip(edges_touched(box_a, size_px), edges_touched(box_b, size_px), strict=True)]
-    if hidden > _AT_ONCE_S and np.linalg.norm(v_a) > _LEAVES * size_a and edges_crossed(box_a, v_a, size_px):
+    speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
+    if hidden > _AT_ONCE_S and speed_a > _LEAVES * size_a and edges_crossed(box_a, v_a, size_px):
         return None
+    cut = [a or b for a, b in zip(edges_touched(box_a, size_px), edges_touched(box_b, size_px), strict=True)]
     miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden, cut)
     room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
     if miss > room:
         return None
-    speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
     at_once = hidden <= _AT_ONCE_S and min(earlier.count, later.count) <= _TREND
     if not at_once and min(speed_a, speed_b) > _HEADS * size and float(v_a @ v_b) < 0.5 * speed_a * speed_b:
         return None

@@ -175,14 +175,9 @@ class Tracklet(Kept):
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         went = max(went, travel(self.sightings[0].box, self.last_box))
-        return went >= self._least_travel()
-
-    def _least_travel(self) -> float:
-        """How far it must have gone to be no parked car, in its own smaller side."""
-        waited = waited_s(self.sightings)
-        if waited >= _LONG_S and waited >= _MOSTLY * (self.last_at - self.first_at).total_seconds():
-            return _FAR_STANDING
-        return _LEAST_TRAVEL if self.moving_sum >= 0 else _FAR
+        if went < _FAR_STANDING and waited_s(self.sightings) >= max(_LONG_S, _MOSTLY * lasted):
+            return False
+        return went >= (_LEAST_TRAVEL if self.moving_sum >= 0 else _FAR)
 
     def close(
         self,

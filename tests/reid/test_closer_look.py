@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reid.closer_look import MOST_PIECES, PIECE, choose_pieces, join, look_closer
 from reid.detector import Detections
-from reid.look import Look, look_at
+from reid.look import Frame, Look, look_at
 from reid.motion import STEADY, Motion, Watch
 from reid.tracker import MOVING_SHARE
 from tests.reid.made_video import PAINTS, START
@@ -96,11 +96,15 @@ def test_what_stands_gets_no_closer_look() -> None:
     assert all(f.box[1] < 100 for frame in seen.sampled for f in frame.findings)
 
 
-def rides(frame: NDArray[np.uint8], n: int) -> tuple[int, int, int, int]:
-    """Paint a motorcycle nearly as dark as the street, narrow and far away, at the n-th tenth of a second; its box."""
-    box = (400 + 6 * n, 40, 408 + 6 * n, 54)
-    frame[box[1] : box[3], box[0] : box[2]] -= 14
-    return box
+def ridden_through(paint: Callable[[NDArray[np.uint8], int], object] = lambda *_: None) -> list[Frame]:
+    """A second of a motorcycle nearly as dark as the street, narrow and far away; `paint` adds to the n-th picture."""
+    frames = []
+    for n in range(10):
+        frame = street()
+        frame[40:54, 400 + 6 * n : 408 + 6 * n] -= 14
+        paint(frame, n)
+        frames.append((START + timedelta(seconds=n / 10), frame))
+    return frames
 
 
 class Sharpsighted:
@@ -119,50 +123,37 @@ class Sharpsighted:
 
 def test_the_steady_eye_does_not_see_a_dark_motorcycle_far_away() -> None:
     steady = Watch(STEADY)
-    boxes = []
-    for n in range(10):
-        frame = street()
-        boxes.append(rides(frame, n))
+    for _, frame in ridden_through():
         steady.see(frame)
     seen = steady.motion([n / 10 for n in range(10)], range(10))
     assert not seen.masks.any(), "the tests below are of what the steady eye does not see"
 
 
 def test_what_hardly_stands_out_from_the_street_is_looked_at_closer_as_well() -> None:
-    detector = Shortsighted()
-    frames = []
-    for n in range(10):
-        frame = street()
+    def drives(frame: NDArray[np.uint8], n: int) -> None:
         cv2.rectangle(frame, (40 + 12 * n, 200), (140 + 12 * n, 270), PAINTS["red"], -1)
-        rides(frame, n)
-        frames.append((START + timedelta(seconds=n / 10), frame))
-    look_at(frames, detector, lambda _: True)
+
+    detector = Shortsighted()
+    look_at(ridden_through(drives), detector, lambda _: True)
     sheets = [size for size in detector.pictures if size != (WIDTH, HEIGHT)]
     assert len(sheets) >= 2, "a closer look at it in at most three pictures of ten"
 
 
 def test_where_it_drives_alone_it_is_looked_at_and_moves() -> None:
-    frames, boxes = [], []
-    for n in range(10):
-        frame = street()
-        boxes.append(rides(frame, n))
-        frames.append((START + timedelta(seconds=n / 10), frame))
-    seen = look_at(frames, Sharpsighted(), lambda _: True)
+    seen = look_at(ridden_through(), Sharpsighted(), lambda _: True)
     assert seen.frames_detected >= 9
     findings = [f for frame in seen.sampled for f in frame.findings]
     assert len(findings) >= 9 and all(f.moving >= MOVING_SHARE for f in findings)
 
 
 def test_of_what_is_large_the_steady_eye_says_whether_it_moves() -> None:
-    frames = []
-    for n in range(10):
-        frame = street()
+    def stands(frame: NDArray[np.uint8], n: int) -> None:
         frame[200:270, 100:200] -= 40
-        rides(frame[160:, :], n - 40)
-        frames.append((START + timedelta(seconds=n / 10), frame))
-    seen = look_at(frames, Sharpsighted(), lambda _: True)
-    stands = [f for frame in seen.sampled for f in frame.findings if f.box[2] - f.box[0] > 90]
-    assert len(stands) >= 9 and all(f.moving == 0 for f in stands)
+        frame[200:214, 160 + 6 * n : 168 + 6 * n] -= 14
+
+    seen = look_at(ridden_through(stands), Sharpsighted(), lambda _: True)
+    still = [f for frame in seen.sampled for f in frame.findings if f.box[2] - f.box[0] > 90]
+    assert len(still) >= 9 and all(f.moving == 0 for f in still)
 
 
 def test_four_pieces_share_one_picture_of_the_detectors() -> None:
