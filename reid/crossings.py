@@ -198,7 +198,8 @@ class Crossings(Kept):
     def _begin(self, serial: int, at: datetime, box: Box) -> Tracklet:
         ordinal = self.begun[1] + 1 if self.begun is not None and self.begun[0] == at else 0
         self.begun = (at, ordinal)
-        return Tracklet({serial}, at, ordinal, at, Stance(box, at), cut_start=self._just_begun(at))
+        since = self.tracker.stood_since(box)
+        return Tracklet({serial}, at, ordinal, at, Stance(box, at), there_since=since, cut_start=self._just_begun(at))
 
     def _join(self) -> None:
         """Join pieces, the surest pair first, until no pair is left that may belong together."""
@@ -237,7 +238,6 @@ class Crossings(Kept):
             ):
                 out += self._close(tracklet)
             else:
-                tracklet.forget_standing()
                 kept.append(tracklet)
         self.tracklets = kept
         return out

@@ -48,6 +48,11 @@ class Standing:
         best = overlap.argmax(axis=1)
         return [known[n] if row[n] >= _SAME else None for n, row in zip(best, overlap, strict=True)]
 
+    def since(self, box: Box) -> int | None:
+        """Since when something has stood at a box's place; None where nothing is known to."""
+        same = _overlap(np.array([box], dtype=np.float32), [place.box for place in self.places])[0]
+        return min((p.since for p, overlap in zip(self.places, same, strict=True) if overlap >= _SAME), default=None)
+
     def keep(self, now: int, boxes: NDArray[np.float32], taken: Iterable[int]) -> None:
         """Take one frame's boxes (n, 4); what is nowhere yet and no track took (indices of those) may be standing."""
         same = _overlap(boxes, [place.box for place in self.places]) >= _SAME

@@ -9,7 +9,7 @@ there; only what moves starts a track; and the whole state is small, plain, pick
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,11 @@ class CameraTracker:
         """Take one frame in which nothing moved: every track stays where it was."""
         if self._origin is not None:
             self._byte.rest(round((at - self._origin).total_seconds() * 1000) + 1)
+
+    def stood_since(self, box: Box) -> datetime | None:
+        """Since when something has stood at a box's place that no track was of; None where nothing is known to."""
+        since = self._byte.stood_since(box)
+        return None if since is None or self._origin is None else self._origin + timedelta(milliseconds=since - 1)
 
     def alive(self) -> set[int]:
         """Numbers of the tracks that may still be seen again."""
@@ -268,6 +273,10 @@ class _TimedByteTracker(BYTETracker):  # type: ignore[misc]  # the library has n
                     else:
                         apart[row, column] = max(0.0, _COLOURS_APART - alike) / _COLOURS_APART
         return apart
+
+    def stood_since(self, box: Box) -> int | None:
+        """When what stands at a box's place began to, in milliseconds; None where nothing is known to."""
+        return self._standing.since(box)
 
     def freeze(self, now: int, moving_at: Callable[[Box], float]) -> None:
         """Hold the tracks whose place is still: what they followed stands there, unless it drove out of the picture."""

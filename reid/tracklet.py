@@ -14,7 +14,7 @@ from reid.boxes import side
 from reid.describe import Description
 from reid.finding import Finding
 from reid.kept import Kept
-from reid.parked import Stance, travel
+from reid.parked import PARKED_AFTER_S, Stance, travel
 from reid.passage import Box, Passage, Side, Sighting, Track, View, passage_id
 from reid.views import keep_best
 from reid.waits import waited_s
@@ -68,6 +68,8 @@ class Tracklet(Kept):
     first_at: datetime
     """Where its passage begins: the first detection, or the moment it moved off."""
     stance: Stance
+    there_since: datetime | None = None
+    """Since when something stood where it was first followed: what stands is followed by nobody until it stirs."""
     cut_start: bool = False
     """Whether indexing began while it was in view."""
     sightings: list[Sighting] = field(default_factory=list)
@@ -92,7 +94,7 @@ class Tracklet(Kept):
         moved_before = self.stance.moved
         stood = self.stance.standing_s(at)
         advanced = self.stance.feed(at, finding.box)
-        if advanced and not moved_before and stood >= _STANDS_AFTER_S:
+        if advanced and not moved_before and (at - (self.there_since or self.born_at)).total_seconds() >= PARKED_AFTER_S:
             self._begin_now(at)
         self.count += 1
         if advanced or stood < _STANDS_AFTER_S:
@@ -109,7 +111,7 @@ class Tracklet(Kept):
             self.sightings.append(_sighting(at, finding.box, finding.score))
 
     def _begin_now(self, at: datetime) -> None:
-        """It stood from the start and has moved off: its passage begins when it last stood still."""
+        """It was parked and has moved off: its passage begins when it last stood still."""
         box = self.stance.anchor
         still = [s for s in self.sightings if travel(self.sightings[0].box, s.box) < 0.1]
         start = max((still[-1].at if still else at), at - timedelta(seconds=2 * _STANDS_AFTER_S))
@@ -117,11 +119,6 @@ class Tracklet(Kept):
         self.first_at = self.sightings[0].at if self.sightings else at
         self.stance.anchor = box
         self.cut_start = False
-
-    def forget_standing(self) -> None:
-        """What has stood since it was first seen needs no long memory: its passage begins when it moves off."""
-        if not self.stance.moved and len(self.sightings) > 40:
-            self.sightings = [self.sightings[0], *self.sightings[-24:]]
 
     def join(self, later: Tracklet) -> None:
         """Take a later piece of the same vehicle's way."""

@@ -16,7 +16,7 @@ from reid.faint import Faint
 from reid.finding import Ended, Finding, FrameFindings, GopFindings, pack
 from reid.joining import may_join
 from reid.motion import GRID
-from reid.parked import Stance, travel
+from reid.parked import PARKED_AFTER_S, Stance, travel
 from reid.passage import COLOURS, Box, Passage
 from reid.tracker import CameraTracker
 from reid.tracklet import Tracklet
@@ -248,6 +248,19 @@ def test_what_stood_since_it_came_is_still_itself() -> None:
     leaves = [[finding(moved(stays, 12 * k))] for k in range(24)]
     (passage,) = passages([*comes, *stands, *leaves])
     assert passage.started_at <= at(2) and passage.ended_at >= at(24 + 5 * FPS + 22)
+
+
+@pytest.mark.parametrize(("stands_s", "from_the_start"), [(60, True), (PARKED_AFTER_S + 10, False)])
+def test_what_stood_in_view_when_recording_began_waited_unless_it_was_parked(
+    stands_s: float, from_the_start: bool
+) -> None:
+    """Something passes before it 50 seconds before it sets off: from there it is followed."""
+    still, stirs = ([finding(PARKED, moving=share)] for share in (0.0, 0.2))
+    stood = [still] * (int(stands_s - 50) * FPS) + [stirs] * FPS + [still] * (49 * FPS)
+    leaves = [[finding(moved(PARKED, 12 * k))] for k in range(24)]
+    (passage,) = passages([*stood, *leaves])
+    begins = int(stands_s - 50) * FPS
+    assert passage.started_at == at(begins) if from_the_start else passage.started_at >= at(len(stood) - FPS)
 
 
 def test_one_picture_need_not_be_sure_where_the_next_confirms_it() -> None:
