@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from reid.boxes import area, at_edge, edges_touched, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
 from reid.leaving import edges_crossed
+from reid.passage import Box
 from reid.tracklet import Tracklet, centre
 
 _Edges = NDArray[np.float64]
+_Vector = NDArray[np.float64]
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
 STANDING_JOIN_S: Final = 60.0
@@ -48,7 +50,8 @@ _AT_ONCE_S = 0.25
 """Time out of sight up to which the place says enough, where a piece is too short to have a direction (`_TREND`), or
 was lost at an edge of the picture."""
 _LEAVES = 0.1
-"""Speed, in roots of its box's area a second, from which what heads for an edge that it touches has left by it."""
+"""Speed, in roots of its box's area a second, from which what heads for an edge that it touches has left by it, and
+what heads away from one has come in."""
 _KINDS = (("motorcycle",), ("car", "van"), ("truck", "bus"))
 """What a detector takes for one another at most within each."""
 _LEAST_KIND = 0.25
@@ -75,6 +78,8 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
         return None
     if not later.sightings or not earlier.sightings:
         return None
+    if hidden <= 0 and _common(earlier.last_box, later.sightings[0].box) < _ONE:
+        return None
     hidden = max(hidden, 0.0)
     if not _same_colours(earlier, later) or _same_kind(earlier, later) < _LEAST_KIND:
         return None
@@ -97,7 +102,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
     v_a, v_b = centre(ends), centre(begins)
     speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
-    if hidden > _AT_ONCE_S and speed_a > _LEAVES * size_a and edges_crossed(box_a, v_a, size_px):
+    if _over_an_edge((box_a, v_a), (box_b, v_b), hidden, size_px):
         return None
     cut = [a or b for a, b in zip(edges_touched(box_a, size_px), edges_touched(box_b, size_px), strict=True)]
     miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden, cut)
@@ -111,6 +116,16 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
     return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
+
+
+def _over_an_edge(
+    ends: tuple[Box, _Vector], begins: tuple[Box, _Vector], hidden: float, size_px: tuple[int, int]
+) -> bool:
+    """Whether one piece left by an edge of the picture, or the next came in by one: box and velocity of either."""
+    (box_a, v_a), (box_b, v_b) = ends, begins
+    leaves = float(np.linalg.norm(v_a)) > _LEAVES * side(box_a) and bool(edges_crossed(box_a, v_a, size_px))
+    enters = float(np.linalg.norm(v_b)) > _LEAVES * side(box_b) and bool(edges_crossed(box_b, -v_b, size_px))
+    return leaves and enters if hidden <= _AT_ONCE_S else leaves or enters
 
 
 def _miss(last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float, cut: Sequence[bool]) -> float:
@@ -153,8 +168,13 @@ def _handed_over(earlier: Tracklet, later: Tracklet) -> float | None:
         return None
     there = {s.at: s.box for s in earlier.sightings if s.at >= later.born_at}
     pairs = [(there[s.at], s.box) for s in later.sightings if s.at in there]
-    within = min((intersection(a, b) / max(min(area(a), area(b)), 1e-6) for a, b in pairs), default=0.0)
+    within = min((_common(a, b) for a, b in pairs), default=0.0)
     return 1 - within + both_s if within >= _ONE else None
+
+
+def _common(a: Box, b: Box) -> float:
+    """Share of the smaller of two boxes that lies in the larger."""
+    return intersection(a, b) / max(min(area(a), area(b)), 1e-6)
 
 
 def _drove_away(earlier: Tracklet) -> bool:

@@ -94,7 +94,8 @@ class Tracklet(Kept):
         moved_before = self.stance.moved
         stood = self.stance.standing_s(at)
         advanced = self.stance.feed(at, finding.box)
-        if advanced and not moved_before and (at - (self.there_since or self.born_at)).total_seconds() >= PARKED_AFTER_S:
+        there_s = (at - (self.there_since or self.born_at)).total_seconds()
+        if advanced and not moved_before and there_s >= PARKED_AFTER_S:
             self._begin_now(at)
         self.count += 1
         if advanced or stood < _STANDS_AFTER_S:
@@ -172,9 +173,15 @@ class Tracklet(Kept):
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         went = max(went, travel(self.sightings[0].box, self.last_box))
-        if went < _FAR_STANDING and waited_s(self.sightings) >= max(_LONG_S, _MOSTLY * lasted):
+        if went < _FAR_STANDING and self._mostly_stood():
             return False
         return went >= (_LEAST_TRAVEL if self.moving_sum >= 0 else _FAR)
+
+    def _mostly_stood(self) -> bool:
+        """Whether it stood for nearly all the time until it last moved; that it came to stand then says nothing."""
+        until = self.stance.anchored_at
+        followed_s = (until - self.first_at).total_seconds()
+        return waited_s([s for s in self.sightings if s.at <= until]) >= max(_LONG_S, _MOSTLY * followed_s)
 
     def close(
         self,

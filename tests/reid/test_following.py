@@ -113,6 +113,15 @@ def test_a_vehicle_that_came_and_stands_until_the_end_has_passed() -> None:
     assert passage.started_at <= at(2)
 
 
+def test_a_car_that_comes_in_close_by_and_parks_has_passed() -> None:
+    """It has gone hardly more than its own length, and stands for all the time that is left."""
+    way = between({0: (1172, 336, 1280, 581), 8: (1070, 222, 1280, 414), 16: (1000, 184, 1280, 347)})
+    comes = [[finding(box)] for box in way]
+    others = [[finding(way[-1], moving=0.0 if k % 240 else 0.3)] for k in range(int(PARKED_AFTER_S + 5) * FPS)]
+    (passage,) = passages([*comes, *others])
+    assert passage.exit == "inside" and passage.ended_at <= at(len(comes))
+
+
 def test_what_only_trembles_has_not_passed() -> None:
     random = np.random.default_rng(5)
     stands = [[finding(moved(CAR, *random.normal(0, 6, 2)), moving=0.06)] for _ in range(40 * FPS)]
@@ -420,6 +429,32 @@ def test_a_corner_at_the_pictures_edge_says_nothing() -> None:
     comes = piece({k: (305 + 20 * (k - 20), 572 - 20 * (k - 20), 615 + 6 * (k - 20), 720) for k in range(20, 30)})
     assert may_join(goes, comes, "paint-1", SIZE) is None
     assert may_join(goes, comes, "paint-1", (1280, 1440)) is not None
+
+
+@pytest.mark.parametrize(("aside", "one"), [(0, False), (14, True)])
+def test_two_that_one_picture_shows_apart_are_two(aside: float, one: bool) -> None:
+    """A car drives up to where another one waits, and is not seen again."""
+    comes = piece({
+        18: (790, 8, 833, 33), 19: (793, 6, 837, 33), 20: (798, 9, 834, 33), 21: (809, 7, 841, 33),
+        23: (808, 6, 846, 32),
+    })  # fmt: skip
+    waits = {23: (796, 0, 814, 24), 24: (795, 0, 814, 24), 25: (795, 1, 816, 24), 28: (796, 2, 817, 24)}
+    there = piece({frame: moved(box, aside) for frame, box in waits.items()})
+    assert (may_join(comes, there, "paint-1", SIZE) is not None) is one
+
+
+@pytest.mark.parametrize(("hidden", "inwards", "one"), [(2, 8, False), (2, -8, True)])
+def test_what_turns_round_at_an_edge_is_another_vehicle(hidden: int, inwards: float, one: bool) -> None:
+    leaves = piece({k: (max(0.0, 160 - 8 * k), 300, 280 - 8 * k, 380) for k in range(24)})
+    comes = piece({23 + hidden + k: (0, 300, 96 - 8 * hidden + inwards * k, 380) for k in range(4)})
+    assert (may_join(leaves, comes, "paint-1", SIZE) is not None) is one
+
+
+@pytest.mark.parametrize(("y", "one"), [(2, False), (14, True)])
+def test_what_comes_in_over_an_edge_was_not_in_the_picture_before(y: float, one: bool) -> None:
+    goes = piece({k: (700 + 5 * k, 14, 744 + 5 * k, 40) for k in range(12)})
+    comes = piece({k: (700 + 5 * k, y + 4 * (k - 18), 744 + 5 * k, y + 26 + 4 * (k - 18)) for k in range(18, 30)})
+    assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
 
 
 def test_what_is_seen_again_at_once_has_no_direction_yet() -> None:
