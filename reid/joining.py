@@ -49,6 +49,8 @@ _HEADS = 0.3
 _AT_ONCE_S = 0.25
 """Time out of sight up to which the place says enough, where a piece is too short to have a direction (`_TREND`), or
 was lost at an edge of the picture."""
+_THERE = 0.4
+"""Overlap from which what is found that soon is where the earlier piece was."""
 _LEAVES = 0.1
 """Speed, in roots of its box's area a second, from which what heads for an edge that it touches has left by it, and
 what heads away from one has come in."""
@@ -81,10 +83,14 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if hidden <= 0 and _common(earlier.last_box, later.sightings[0].box) < _ONE:
         return None
     hidden = max(hidden, 0.0)
-    if not _same_colours(earlier, later) or _same_kind(earlier, later) < _LEAST_KIND:
+    if _same_kind(earlier, later) < _LEAST_KIND:
+        return None
+    # What was beside it until a moment ago is in its colours and its looks, and those of a short piece are few.
+    there = hidden <= _AT_ONCE_S and iou(earlier.last_box, later.sightings[0].box) >= _THERE
+    if not there and not _same_colours(earlier, later):
         return None
     alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
-    if alike is not None and alike < _LEAST_LIKENESS:
+    if not there and alike is not None and alike < _LEAST_LIKENESS:
         return None
     unlike = 0.0 if alike is None else 2 * (1 - alike)
     # The edge of the picture holds a box still that drives on.
@@ -96,7 +102,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
         return None
     box_a, box_b = earlier.last_box, later.sightings[0].box
     size_a, size_b = side(box_a), side(box_b)
-    if size_a < _FAR_PX and _drove_away(earlier) and _may_grow(later):
+    if hidden > _AT_ONCE_S and size_a < _FAR_PX and _drove_away(earlier) and _may_grow(later):
         return None
     size = (size_a + size_b) / 2
     ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)

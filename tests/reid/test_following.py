@@ -431,6 +431,28 @@ def test_a_corner_at_the_pictures_edge_says_nothing() -> None:
     assert may_join(goes, comes, "paint-1", (1280, 1440)) is not None
 
 
+@pytest.mark.parametrize(("hidden", "one"), [(2, True), (6, False)])
+def test_what_is_found_at_once_where_another_was_lost_is_the_same_in_whatever_colours(hidden: int, one: bool) -> None:
+    def of(frames: range, colour: str, red: float) -> Tracklet:
+        tracklet = piece({k: moved(CAR, 8 * k) for k in frames})
+        tracklet.description = Description()
+        for k in frames:
+            tracklet.description.add(finding(moved(CAR, 8 * k), colour=colour, red=red))
+        return tracklet
+
+    goes, comes = of(range(12), "red", 0.0), of(range(11 + hidden, 23 + hidden), "brown", 0.3)
+    assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
+
+
+@pytest.mark.parametrize(("hidden", "one"), [(2, True), (6, False)])
+def test_what_drove_away_and_is_missed_for_a_moment_is_the_same(hidden: int, one: bool) -> None:
+    """It is followed on from there for less than it takes to see whether it grows."""
+    half = [30 * 0.97**k for k in range(37)]
+    away = {k: (600 - r, 100 - r, 600 + r, 100 + r) for k, r in enumerate(half)}
+    goes_on = {k: moved(away[36], 0.2 * (k - 36)) for k in range(36 + hidden, 44 + hidden)}
+    assert (may_join(piece(away), piece(goes_on), "paint-1", SIZE) is not None) is one
+
+
 @pytest.mark.parametrize(("aside", "one"), [(0, False), (14, True)])
 def test_two_that_one_picture_shows_apart_are_two(aside: float, one: bool) -> None:
     """A car drives up to where another one waits, and is not seen again."""
