@@ -83,16 +83,9 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     if hidden <= 0 and _common(earlier.last_box, later.sightings[0].box) < _ONE:
         return None
     hidden = max(hidden, 0.0)
-    if _same_kind(earlier, later) < _LEAST_KIND:
+    unlike = _unlike(earlier, later, hidden, detector)
+    if unlike is None:
         return None
-    # What was beside it until a moment ago is in its colours and its looks, and those of a short piece are few.
-    there = hidden <= _AT_ONCE_S and iou(earlier.last_box, later.sightings[0].box) >= _THERE
-    if not there and not _same_colours(earlier, later):
-        return None
-    alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
-    if not there and alike is not None and alike < _LEAST_LIKENESS:
-        return None
-    unlike = 0.0 if alike is None else 2 * (1 - alike)
     # The edge of the picture holds a box still that drives on.
     if _stood(earlier) and not at_edge(earlier.last_box, size_px):
         place = _same_place(earlier, later)
@@ -100,6 +93,29 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
             return 1 - place + min(hidden / JOIN_S, 1.0) + unlike
     if hidden > JOIN_S:
         return None
+    missed = _way_missed(earlier, later, hidden, size_px)
+    return None if missed is None else missed + hidden / JOIN_S + unlike
+
+
+def _unlike(earlier: Tracklet, later: Tracklet, hidden: float, detector: str) -> float | None:
+    """How unlike two pieces look, from 0; None where they look like two vehicles."""
+    if _same_kind(earlier, later) < _LEAST_KIND:
+        return None
+    # What was beside it until a moment ago is in its colours and its looks, and those of a short piece are few.
+    there = hidden <= _AT_ONCE_S and iou(earlier.last_box, later.sightings[0].box) >= _THERE
+    if not there and not _same_colours(earlier, later):
+        return None
+    alike = likeness(earlier.description.embedding(detector), later.description.embedding(detector))
+    if alike is None:
+        return 0.0
+    return 2 * (1 - alike) if there or alike >= _LEAST_LIKENESS else None
+
+
+def _way_missed(earlier: Tracklet, later: Tracklet, hidden: float, size_px: tuple[int, int]) -> float | None:
+    """How far a piece begins from where the earlier one led to, as a share of what is allowed.
+
+    None where it is more, or where theirs are the ways of two vehicles.
+    """
     box_a, box_b = earlier.last_box, later.sightings[0].box
     size_a, size_b = side(box_a), side(box_b)
     if hidden > _AT_ONCE_S and size_a < _FAR_PX and _drove_away(earlier) and _may_grow(later):
@@ -121,7 +137,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
     # What hides a vehicle hides it bit by bit: boxes at both ends may be cut, so sizes may differ, heights less.
     if not 0.4 <= size_a / size_b <= 2.5:
         return None
-    return miss / max(room, 1e-6) + hidden / JOIN_S + unlike
+    return miss / max(room, 1e-6)
 
 
 def _over_an_edge(
