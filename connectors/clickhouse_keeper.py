@@ -163,7 +163,8 @@ class ClickHouseKeeper:
 
     def _ours(self) -> str:
         names = ", ".join(f"'{t}'" for t in TABLES)
-        return f"database = '{self._connection.database}' AND table IN ({names})"
+        # Only where its hidden state is asked for does the engine name parts whose files it is removing just now.
+        return f"database = '{self._connection.database}' AND table IN ({names}) AND _state != ''"
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         return self._connection.run(lambda client: list(client.query(sql, parameters=params).named_results()))

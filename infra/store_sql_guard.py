@@ -113,7 +113,7 @@ _ALIASES: Final = frozenset("p l t c v x i n match found newest oldest vector".s
 _READER_WORDS: Final = _QUERY_WORDS | frozenset(f.lower() for f in _FUNCTIONS) | _COLUMNS | _ALIASES | frozenset(TABLES)
 
 _PART_COLUMNS: Final = frozenset(
-    "database table name active partition partition_id rows min_time max_time min_date delete_ttl_info_max"
+    "database table name active _state partition partition_id rows min_time max_time min_date delete_ttl_info_max"
     " bytes_on_disk"
     " is_done mutation_id parts_to_do reason create_table_query engine_full".split()
 )
