@@ -16,6 +16,9 @@ from connectors.errors import StoreError, StoreUnavailable
 
 _DAY_OF = "toDate(CAST(partition AS Tuple(String, Date)).2)"
 _SCOPE_OF = "CAST(partition AS Tuple(String, Date)).1"
+_ON_DISK = "rows > 0 AND _state != ''"
+"""Of parts that hold rows, active or not. Only where its hidden state is asked for does the engine name those whose
+files it is removing just now."""
 
 
 ENGINE_LOGS = ("query_log", "query_thread_log", "query_views_log", "text_log", "asynchronous_insert_log")
@@ -93,7 +96,7 @@ class ClickHouseKeeper:
     def oldest(self) -> datetime | None:
         """Capture time of the oldest row held in any part, active or not, to the second below."""
         rows = self._rows(
-            f"SELECT count() AS n, min(min_time) AS oldest FROM system.parts WHERE {self._ours()} AND rows > 0", {}
+            f"SELECT count() AS n, min(min_time) AS oldest FROM system.parts WHERE {self._ours()} AND {_ON_DISK}", {}
         )
         return utc(rows[0]["oldest"]) if rows and rows[0]["n"] else None
 
@@ -101,7 +104,7 @@ class ClickHouseKeeper:
         """The engine's own logs of what was asked for, in any part, active or not: name → day of the oldest line."""
         rows = self._rows(
             "SELECT table, min(min_date) AS oldest FROM system.parts"
-            f" WHERE database = 'system' AND table IN ({', '.join(map(repr, ENGINE_LOGS))}) AND rows > 0"
+            f" WHERE database = 'system' AND table IN ({', '.join(map(repr, ENGINE_LOGS))}) AND {_ON_DISK}"
             " GROUP BY table ORDER BY table",
             {},
         )
@@ -143,7 +146,8 @@ class ClickHouseKeeper:
         wait = 0.05
         while True:
             left = self._rows(
-                f"SELECT table, name FROM system.parts WHERE {self._ours()} AND rows > 0 AND {condition} ORDER BY name",
+                f"SELECT table, name FROM system.parts WHERE {self._ours()} AND {_ON_DISK} AND {condition}"
+                " ORDER BY name",
                 params,
             )
             if not left:
@@ -163,8 +167,7 @@ class ClickHouseKeeper:
 
     def _ours(self) -> str:
         names = ", ".join(f"'{t}'" for t in TABLES)
-        # Only where its hidden state is asked for does the engine name parts whose files it is removing just now.
-        return f"database = '{self._connection.database}' AND table IN ({names}) AND _state != ''"
+        return f"database = '{self._connection.database}' AND table IN ({names})"
 
     def _rows(self, sql: str, params: dict[str, Any]) -> list[dict[str, Any]]:
         return self._connection.run(lambda client: list(client.query(sql, parameters=params).named_results()))
