@@ -36,6 +36,11 @@ def intersection(a: Box, b: Box) -> float:
     return width * height if width > 0 and height > 0 else 0.0
 
 
+def common(a: Box, b: Box) -> float:
+    """Share of the smaller of two boxes that lies in the larger."""
+    return intersection(a, b) / max(min(area(a), area(b)), 1e-6)
+
+
 def iou(a: Box, b: Box) -> float:
     """Intersection over union."""
     both = intersection(a, b)

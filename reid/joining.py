@@ -9,14 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, at_edge, edges_touched, intersection, iou, side
+from reid.boxes import area, at_edge, common, edges_touched, intersection, iou, side
 from reid.describe import LEAST_COLOURS, colour_likeness, likeness
 from reid.leaving import edges_crossed
 from reid.passage import Box
 from reid.tracklet import Tracklet, centre
 
 _Edges = NDArray[np.float64]
-_Vector = NDArray[np.float64]
 JOIN_S: Final = 4.0
 """Longest time out of sight over which pieces are joined."""
 STANDING_JOIN_S: Final = 60.0
@@ -80,7 +79,7 @@ def may_join(earlier: Tracklet, later: Tracklet, detector: str, size_px: tuple[i
         return None
     if not later.sightings or not earlier.sightings:
         return None
-    if hidden <= 0 and _common(earlier.last_box, later.sightings[0].box) < _ONE:
+    if hidden <= 0 and common(earlier.last_box, later.sightings[0].box) < _ONE:
         return None
     hidden = max(hidden, 0.0)
     unlike = _unlike(earlier, later, hidden, detector)
@@ -123,14 +122,15 @@ def _way_missed(earlier: Tracklet, later: Tracklet, hidden: float, size_px: tupl
     size = (size_a + size_b) / 2
     ends, begins = earlier.edge_speeds(True), later.edge_speeds(False)
     v_a, v_b = centre(ends), centre(begins)
-    speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
-    if _over_an_edge((box_a, v_a), (box_b, v_b), hidden, size_px):
+    leaves, enters = _crosses_an_edge(box_a, v_a, size_px), _crosses_an_edge(box_b, -v_b, size_px)
+    if (leaves and enters) if hidden <= _AT_ONCE_S else (leaves or enters):
         return None
     cut = [a or b for a, b in zip(edges_touched(box_a, size_px), edges_touched(box_b, size_px), strict=True)]
     miss = _miss(np.array(box_a), ends, np.array(box_b), begins, hidden, cut)
     room = 0.6 * size + 0.25 * float(np.linalg.norm((v_a + v_b) / 2)) * hidden
     if miss > room:
         return None
+    speed_a, speed_b = float(np.linalg.norm(v_a)), float(np.linalg.norm(v_b))
     at_once = hidden <= _AT_ONCE_S and min(earlier.count, later.count) <= _TREND
     if not at_once and min(speed_a, speed_b) > _HEADS * size and float(v_a @ v_b) < 0.5 * speed_a * speed_b:
         return None
@@ -140,14 +140,9 @@ def _way_missed(earlier: Tracklet, later: Tracklet, hidden: float, size_px: tupl
     return miss / max(room, 1e-6)
 
 
-def _over_an_edge(
-    ends: tuple[Box, _Vector], begins: tuple[Box, _Vector], hidden: float, size_px: tuple[int, int]
-) -> bool:
-    """Whether one piece left by an edge of the picture, or the next came in by one: box and velocity of either."""
-    (box_a, v_a), (box_b, v_b) = ends, begins
-    leaves = float(np.linalg.norm(v_a)) > _LEAVES * side(box_a) and bool(edges_crossed(box_a, v_a, size_px))
-    enters = float(np.linalg.norm(v_b)) > _LEAVES * side(box_b) and bool(edges_crossed(box_b, -v_b, size_px))
-    return leaves and enters if hidden <= _AT_ONCE_S else leaves or enters
+def _crosses_an_edge(box: Box, velocity: NDArray[np.float64], size_px: tuple[int, int]) -> bool:
+    """Whether what goes so, in pixels a second, leaves by an edge of the picture; if backwards, came in by one."""
+    return float(np.linalg.norm(velocity)) > _LEAVES * side(box) and bool(edges_crossed(box, velocity, size_px))
 
 
 def _miss(last: _Edges, ends: _Edges, first: _Edges, begins: _Edges, hidden: float, cut: Sequence[bool]) -> float:
@@ -190,13 +185,8 @@ def _handed_over(earlier: Tracklet, later: Tracklet) -> float | None:
         return None
     there = {s.at: s.box for s in earlier.sightings if s.at >= later.born_at}
     pairs = [(there[s.at], s.box) for s in later.sightings if s.at in there]
-    within = min((_common(a, b) for a, b in pairs), default=0.0)
+    within = min((common(a, b) for a, b in pairs), default=0.0)
     return 1 - within + both_s if within >= _ONE else None
-
-
-def _common(a: Box, b: Box) -> float:
-    """Share of the smaller of two boxes that lies in the larger."""
-    return intersection(a, b) / max(min(area(a), area(b)), 1e-6)
 
 
 def _drove_away(earlier: Tracklet) -> bool:

@@ -11,7 +11,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, as_boxes, intersection, side
+from reid.boxes import area, as_boxes, common, side
 from reid.closer_look import look_closer
 from reid.colour import body_colours, white_gains
 from reid.detector import Detections, Detector
@@ -223,6 +223,5 @@ def drop_fragments(boxes: Sequence[Box], scores: Sequence[float]) -> list[int]:
 
 
 def _same(a: Box, b: Box) -> bool:
-    both = intersection(a, b)
     small, large = sorted((area(a), area(b)))
-    return both > 0 and both >= 0.75 * small and large <= 4 * small
+    return common(a, b) >= 0.75 and large <= 4 * small

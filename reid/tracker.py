@@ -60,6 +60,9 @@ _STEPS = 16
 _COLOURS_KEPT = 0.8
 """Share of a track's colours that one more finding leaves."""
 
+_FIRST_MS = 1
+"""The first frame's time: 0 is none yet, and the library, which adds one, trusts its frame 1 without a second look."""
+
 _FIELDS = (
     "track_id",
     "mean",
@@ -103,7 +106,7 @@ class CameraTracker:
         """
         if self._origin is None:
             self._origin = at
-        now = round((at - self._origin).total_seconds() * 1000) + 1
+        now = self._ms(at, self._origin)
         self._byte.size_px = size_px
         self._byte.freeze(now, moving_at)
         return self._byte.take(now, findings)
@@ -111,12 +114,19 @@ class CameraTracker:
     def rest(self, at: datetime) -> None:
         """Take one frame in which nothing moved: every track stays where it was."""
         if self._origin is not None:
-            self._byte.rest(round((at - self._origin).total_seconds() * 1000) + 1)
+            self._byte.rest(self._ms(at, self._origin))
+
+    @staticmethod
+    def _ms(at: datetime, origin: datetime) -> int:
+        """A capture time as the tracker counts it."""
+        return round((at - origin).total_seconds() * 1000) + _FIRST_MS
 
     def stood_since(self, box: Box) -> datetime | None:
-        """Since when something has stood at a box's place that no track was of; None where nothing is known to."""
+        """Since when something has stood at a box's place, which no track was of at first; None where nothing has."""
         since = self._byte.stood_since(box)
-        return None if since is None or self._origin is None else self._origin + timedelta(milliseconds=since - 1)
+        if since is None or self._origin is None:
+            return None
+        return self._origin + timedelta(milliseconds=since - _FIRST_MS)
 
     def alive(self) -> set[int]:
         """Numbers of the tracks that may still be seen again."""

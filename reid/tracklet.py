@@ -66,7 +66,7 @@ class Tracklet(Kept):
     """Its first detection; with `ordinal`, what its id is made of."""
     ordinal: int
     first_at: datetime
-    """Where its passage begins: the first detection, or the moment it moved off."""
+    """Where its passage begins: the first detection, or of what was parked the moment it moved off."""
     stance: Stance
     there_since: datetime | None = None
     """Since when something stood where it was first followed: what stands is followed by nobody until it stirs."""
@@ -94,8 +94,7 @@ class Tracklet(Kept):
         moved_before = self.stance.moved
         stood = self.stance.standing_s(at)
         advanced = self.stance.feed(at, finding.box)
-        there_s = (at - (self.there_since or self.born_at)).total_seconds()
-        if advanced and not moved_before and there_s >= PARKED_AFTER_S:
+        if advanced and not moved_before and self._was_parked(at):
             self._begin_now(at)
         self.count += 1
         if advanced or stood < _STANDS_AFTER_S:
@@ -110,6 +109,10 @@ class Tracklet(Kept):
         spacing = _SPACING_S if stood < _STANDS_AFTER_S or advanced else _STANDING_SPACING_S
         if not self.sightings or (at - self.sightings[-1].at).total_seconds() >= spacing - 1e-3:
             self.sightings.append(_sighting(at, finding.box, finding.score))
+
+    def _was_parked(self, at: datetime) -> bool:
+        """Whether it had stood by then, followed or not, longer than any light lasts."""
+        return (at - (self.there_since or self.born_at)).total_seconds() >= PARKED_AFTER_S
 
     def _begin_now(self, at: datetime) -> None:
         """It was parked and has moved off: its passage begins when it last stood still."""
@@ -173,9 +176,9 @@ class Tracklet(Kept):
             return False
         went = max(travel(self.sightings[0].box, s.box) for s in self.sightings[:: max(1, len(self.sightings) // 40)])
         went = max(went, travel(self.sightings[0].box, self.last_box))
-        if went < _FAR_STANDING and self._mostly_stood():
+        if went < (_LEAST_TRAVEL if self.moving_sum >= 0 else _FAR):
             return False
-        return went >= (_LEAST_TRAVEL if self.moving_sum >= 0 else _FAR)
+        return went >= _FAR_STANDING or not self._mostly_stood()
 
     def _mostly_stood(self) -> bool:
         """Whether it stood for nearly all the time until it last moved; that it came to stand then says nothing."""

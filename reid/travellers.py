@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.boxes import area, intersection, iou
+from reid.boxes import common, iou
 from reid.motion import Motion
 from reid.passage import Box
 
@@ -91,13 +91,8 @@ def _blobs(mask: NDArray[np.bool_]) -> list[Box]:
     ]
 
 
-def _overlap(a: Box, b: Box) -> float:
-    """Intersection over the smaller area."""
-    return intersection(a, b) / max(1e-6, min(area(a), area(b)))
-
-
 def _is_found(box: Box, detections: NDArray[np.float32]) -> bool:
-    return any(_overlap(box, (float(d[0]), float(d[1]), float(d[2]), float(d[3]))) >= 0.35 for d in detections)
+    return any(common(box, (float(d[0]), float(d[1]), float(d[2]), float(d[3]))) >= 0.35 for d in detections)
 
 
 def _travels(thing: _Thing, picture: int) -> bool:

@@ -369,6 +369,17 @@ def piece(boxes: Mapping[int, Box]) -> Tracklet:
     return tracklet
 
 
+def coloured(frames: range, colour: str, *, red: float = 0.0, quality: float = 0.5, step: float = 20.0) -> Tracklet:
+    """A car that goes so many pixels a picture, in those frames, seen in that colour alone."""
+    boxes = {k: moved(CAR, step * k) for k in frames}
+    tracklet = piece(boxes)
+    tracklet.description = Description()
+    for box in boxes.values():
+        found = finding(box, colour=colour, red=red)
+        tracklet.description.add(msgspec.structs.replace(found, quality=quality))
+    return tracklet
+
+
 @pytest.mark.parametrize(("aside", "one"), [(0, True), (40, False)])
 def test_what_another_hides_bit_by_bit_is_known_by_the_corner_that_nothing_hides(aside: float, one: bool) -> None:
     """A van goes left behind a lorry that stands: there its front is hidden, and its middle seems to stop."""
@@ -433,14 +444,8 @@ def test_a_corner_at_the_pictures_edge_says_nothing() -> None:
 
 @pytest.mark.parametrize(("hidden", "one"), [(2, True), (6, False)])
 def test_what_is_found_at_once_where_another_was_lost_is_the_same_in_whatever_colours(hidden: int, one: bool) -> None:
-    def of(frames: range, colour: str, red: float) -> Tracklet:
-        tracklet = piece({k: moved(CAR, 8 * k) for k in frames})
-        tracklet.description = Description()
-        for k in frames:
-            tracklet.description.add(finding(moved(CAR, 8 * k), colour=colour, red=red))
-        return tracklet
-
-    goes, comes = of(range(12), "red", 0.0), of(range(11 + hidden, 23 + hidden), "brown", 0.3)
+    goes = coloured(range(12), "red", step=8)
+    comes = coloured(range(11 + hidden, 23 + hidden), "brown", red=0.3, step=8)
     assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
 
 
@@ -489,15 +494,8 @@ def test_what_is_seen_again_at_once_has_no_direction_yet() -> None:
 
 @pytest.mark.parametrize(("quality", "one"), [(0.5, True), (2.0, False)])
 def test_colours_that_are_hardly_known_count_less(quality: float, one: bool) -> None:
-    def of(frames: range, colour: str, red: float) -> Tracklet:
-        tracklet = piece({k: moved(CAR, 20 * k) for k in frames})
-        tracklet.description = Description()
-        for k in frames:
-            found = finding(moved(CAR, 20 * k), colour=colour, red=red)
-            tracklet.description.add(msgspec.structs.replace(found, quality=quality / 2))
-        return tracklet
-
-    goes, comes = of(range(3), "red", 0.0), of(range(12, 15), "brown", 0.3)
+    goes = coloured(range(3), "red", quality=quality / 2)
+    comes = coloured(range(12, 15), "brown", red=0.3, quality=quality / 2)
     assert (may_join(goes, comes, "paint-1", SIZE) is not None) is one
 
 
